@@ -1,0 +1,1 @@
+"""What an analysis is: one validated YAML file."""

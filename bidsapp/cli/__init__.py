@@ -1,0 +1,1 @@
+"""The command lines: words into settings, nothing else."""

@@ -1,0 +1,193 @@
+"""The command line of ``moviersa``: words into Settings, nothing else."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from bidsapp import __version__
+from bidsapp.errors import EXIT_USAGE, UsageError
+from bidsapp.settings import Settings, make_settings, read_toml
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that fails with one clear line and the exit status of BIDS Apps."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit 64 with ``message`` on one line."""
+        self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def parse(argv: Sequence[str] | None = None) -> Settings:
+    """Turn the command line, and the config file that it may name, into settings.
+
+    Raises
+    ------
+    UsageError
+        Arguments contradict each other, or a value is wrong.
+    """
+    parser = build_parser()
+    config = parser.parse_known_args(argv)[0].config_file
+    if config is not None:
+        parser.set_defaults(**read_toml(config))
+    values = vars(parser.parse_args(argv))
+    values.pop("config_file")
+    values["participant_label"] = _labels(values["participant_label"], "sub-")
+    values["session_label"] = _labels(values["session_label"], "ses-")
+    values["task_id"] = _labels(values["task_id"], "task-")
+    values["derivatives"] = _fmriprep(values["derivatives"])
+    settings = make_settings({key: value for key, value in values.items() if value is not None})
+    _check(settings)
+    return settings
+
+
+def build_parser() -> Parser:
+    """Build the parser; every option may be spelled with ``-`` or ``_`` between words."""
+    parser = Parser(
+        prog="moviersa",
+        description="How close is the visual brain to a vision model while one watches a film? "
+        "Representational similarity of fMRI and vision models, from BIDS and fMRIPrep data.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("bids_dir", type=_path, help="the raw BIDS dataset")
+    parser.add_argument("output_dir", type=_path, help="where the results go")
+    parser.add_argument(
+        "level",
+        choices=("stimulus", "participant", "group"),
+        help="stimulus: RDMs of the models (once per dataset); participant: regions, brain RDMs, "
+        "similarity; group: statistics over the participants in OUTPUT_DIR",
+    )
+    parser.add_argument("--version", action="version", version=f"moviersa {__version__}")
+    _what(parser)
+    _where(parser)
+    _how(parser)
+    return parser
+
+
+def _what(parser: Parser) -> None:
+    group = parser.add_argument_group("what is analysed")
+    _option(group, "--participant-label", nargs="+", metavar="LABEL", help="with or without sub-")
+    _option(group, "--session-label", nargs="+", metavar="LABEL", help="use these sessions only")
+    _option(
+        group,
+        "--task-id",
+        nargs="+",
+        metavar="TASK",
+        help="use these tasks of the analysis only; without the localizer's, only atlas regions",
+    )
+    _option(group, "--bids-filter-file", type=_path, help="JSON with PyBIDS filters for 'bold'")
+    _option(group, "--analysis", type=_path, help="analysis file (default: the paper's)")
+    _option(group, "--models", nargs="+", metavar="NAME", help="instead of the analysis file's")
+    _option(group, "--output-space", metavar="SPACE", help="space of the BOLD (default: T1w)")
+    _option(
+        group,
+        "--allow-template-mismatch",
+        action="store_true",
+        help="accept the transform of another MNI template (2 to 4 mm off); recorded everywhere",
+    )
+
+
+def _where(parser: Parser) -> None:
+    group = parser.add_argument_group("where things are")
+    _option(
+        group,
+        "--derivatives",
+        "-d",
+        nargs="+",
+        metavar="NAME=PATH",
+        help="fMRIPrep's outputs (default: fmriprep=BIDS_DIR/derivatives/fmriprep)",
+    )
+    _option(group, "--stimuli", type=_path, help="the film (default: BIDS_DIR/stimuli)")
+    _option(group, "--atlas", type=_path, help="folder of the Wang 2015 atlas, as downloaded")
+    _option(group, "--weights", type=_path, help="folder of the networks' checkpoints")
+    _option(group, "--model-catalogue", type=_path, help="YAML file with models of your own")
+    _option(
+        group,
+        "--template-transform",
+        type=_path,
+        help="ITK transform from the atlas's template to MNI152NLin2009cAsym",
+    )
+    _option(
+        group, "--work-dir", "-w", type=_path, default=_path("work"),
+        help="scratch and cache (default: ./work)",
+    )  # fmt: skip
+    _option(group, "--bids-database-dir", type=_path, help="where PyBIDS keeps or finds its index")
+    _option(group, "--config-file", type=_path, help="TOML of settings, as saved with every run")
+
+
+def _how(parser: Parser) -> None:
+    group = parser.add_argument_group("how it is run")
+    cores = len(os.sched_getaffinity(0))
+    _option(group, "--nprocs", type=int, default=cores, help=f"cores (default: {cores})")
+    _option(group, "--omp-nthreads", type=int, default=1, help="threads of one step (default: 1)")
+    group.add_argument(
+        *_spellings("--mem-gb"), "--mem", dest="mem_gb", type=float, default=_memory_gb(),
+        help="memory that may be used, in GB (default: 90%% of the machine's)",
+    )  # fmt: skip
+    _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
+    _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    _option(group, "--nipype-plugin-file", type=_path, help="YAML of a nipype plugin, e.g. SLURM")
+    _option(group, "--random-seed", type=int, help="seed of the bootstrap (default: 0)")
+    for flag, text in (
+        ("--stop-on-first-crash", "stop at the first error instead of finishing the rest"),
+        ("--skip-bids-validation", "do not run the BIDS validator on BIDS_DIR"),
+        ("--clean-workdir", "empty the work directory first"),
+        ("--dry-run", "say what is there, what is missing and what would be made"),
+        ("--boilerplate-only", "write the methods text and citations only"),
+    ):
+        _option(group, flag, action="store_true", help=text)
+    group.add_argument("-v", "--verbose", action="count", help="more messages; -vv for all")
+
+
+def _option(group: argparse._ArgumentGroup, name: str, *short: str, **keywords: Any) -> None:  # noqa: ANN401
+    keywords.setdefault("default", None if keywords.get("action") != "store_true" else False)
+    group.add_argument(
+        *short, *_spellings(name), dest=name.lstrip("-").replace("-", "_"), **keywords
+    )
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    other = "--" + name.lstrip("-").replace("-", "_")
+    return (name,) if other == name else (name, other)
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()
+
+
+def _labels(given: Sequence[str] | None, prefix: str) -> tuple[str, ...] | None:
+    return None if given is None else tuple(dict.fromkeys(g.removeprefix(prefix) for g in given))
+
+
+def _fmriprep(given: Sequence[str] | Path | str | None) -> Path | None:
+    """Read ``NAME=PATH`` or a bare path; fMRIPrep's is the only one that is used."""
+    if given is None or isinstance(given, str | Path):
+        return None if given is None else _path(str(given))
+    named = dict(item.split("=", 1) if "=" in item else ["fmriprep", item] for item in given)
+    unknown = sorted(set(named) - {"fmriprep"})
+    if unknown or len(given) != 1:
+        raise UsageError(
+            "--derivatives takes one dataset, fmriprep=PATH"
+            + (f"; {unknown[0]!r} is not used" if unknown else "")
+        )
+    return _path(named["fmriprep"])
+
+
+def _check(settings: Settings) -> None:
+    if settings.omp_nthreads > settings.nprocs:
+        raise UsageError(
+            f"--omp-nthreads {settings.omp_nthreads} is more than --nprocs {settings.nprocs}"
+        )
+    if settings.level == "group" and settings.participant_label:
+        raise UsageError(
+            "--participant-label does not go with the group level, which uses every participant "
+            "in OUTPUT_DIR"
+        )
+    if settings.dry_run and settings.boilerplate_only:
+        raise UsageError("--dry-run and --boilerplate-only exclude each other")
+
+
+def _memory_gb() -> float:
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return round(0.9 * pages / 1e9, 1)

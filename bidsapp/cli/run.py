@@ -1,0 +1,108 @@
+"""Start of ``moviersa``: settings and analysis in, one level out, exit status for the shell."""
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
+from bidsapp.cli.parser import parse
+from bidsapp.errors import MoviersaError, UsageError
+from bidsapp.settings import Settings
+
+_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0 when all that was asked for is there, 64 on wrong usage."""
+    try:
+        status = run(parse(argv))
+    except MoviersaError as error:
+        sys.stderr.write(f"moviersa: error: {error}\n")
+        status = error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write("moviersa: interrupted; run the same command again to go on\n")
+        status = 130
+    sys.exit(status)
+
+
+def run(settings: Settings) -> int:
+    """Run one level; return the exit status."""
+    logging.basicConfig(
+        format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    logging.getLogger("bidsapp").setLevel(_LOG_LEVELS[min(settings.verbose + 1, 2)])
+    _prepare_environment(settings)
+    analysis = effective_analysis(settings)
+    # Imported late: nipype, nilearn and torch take seconds that --version need not wait for.
+    from bidsapp.workflows.level import run_level
+
+    return run_level(settings, analysis)
+
+
+def effective_analysis(settings: Settings) -> Analysis:
+    """Read the analysis file and narrow it to what the command line asks for.
+
+    Raises
+    ------
+    UsageError
+        ``--task-id``, ``--session-label`` or ``--models`` contradict the analysis.
+    """
+    analysis = read_analysis(settings.analysis or default_analysis())
+    if settings.task_id:
+        analysis = _narrow_tasks(analysis, settings.task_id)
+    if settings.session_label:
+        _check_sessions(analysis, settings.session_label)
+    if settings.models:
+        analysis = analysis.model_copy(update={"models": settings.models})
+    return analysis
+
+
+def _narrow_tasks(analysis: Analysis, asked: Sequence[str]) -> Analysis:
+    localizer = analysis.localizer.task if analysis.localizer else None
+    known = [task for task in (analysis.movie.task, localizer) if task]
+    unknown = [task for task in asked if task not in known]
+    if unknown:
+        raise UsageError(f"--task-id {unknown[0]} is no task of the analysis ({', '.join(known)})")
+    if analysis.movie.task not in asked:
+        raise UsageError(f"--task-id must include the movie task, {analysis.movie.task}")
+    if localizer in asked or localizer is None:
+        return analysis
+    if not analysis.atlas.regions:
+        raise UsageError(
+            f"without --task-id {localizer} no region is left: the analysis has no atlas"
+        )
+    functional = analysis.functional.model_copy(update={"regions": ()})
+    return analysis.model_copy(update={"localizer": None, "functional": functional})
+
+
+def _check_sessions(analysis: Analysis, asked: Sequence[str]) -> None:
+    wanted = [
+        part.session for part in (analysis.movie, analysis.localizer) if part and part.session
+    ]
+    absent = [session for session in wanted if session not in asked]
+    if absent:
+        raise UsageError(
+            f"--session-label leaves out ses-{absent[0]}, which the analysis needs "
+            f"(sessions: {', '.join(dict.fromkeys(wanted))}); name it too, or use --task-id"
+        )
+
+
+def _prepare_environment(settings: Settings) -> None:
+    """Set what libraries read at import: threads, and caches inside the work directory."""
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ):
+        os.environ[name] = str(settings.omp_nthreads)
+    caches = {
+        "MPLCONFIGDIR": "matplotlib",
+        "NIPYPE_CONFIG_DIR": "nipype",
+        "XDG_CACHE_HOME": "cache",
+    }
+    for name, folder in caches.items():
+        os.environ.setdefault(name, str(settings.work_dir / ".config" / folder))
+    os.environ["NO_ET"] = "1"  # nipype would ask the network for its newest version
+    os.environ.setdefault("LOGNAME", "moviersa")  # nipype's cluster plugins read it

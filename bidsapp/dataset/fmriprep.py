@@ -1,0 +1,199 @@
+"""What fMRIPrep made of a participant, checked before anything heavy begins."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.anatomy import check_transforms, find_anatomy, find_t1w, find_transforms
+from bidsapp.dataset.raw import RawDataset
+from bidsapp.dataset.runs import TR_TOLERANCE_S, PreprocessedRun, RunFinder
+from bidsapp.dataset.textfiles import read_json
+from bidsapp.errors import InputError
+
+__all__ = [
+    "OUTPUT_SPACES",
+    "ParticipantInputs",
+    "PreprocessedRun",
+    "check_derivatives",
+    "find_participant",
+]
+
+OUTPUT_SPACES = ("T1w", "MNI152NLin6Asym", "MNI152NLin2009cAsym")
+MIN_MOVIE_RUNS = 3
+
+
+@dataclass(frozen=True)
+class ParticipantInputs:
+    """All that the analysis needs of a participant.
+
+    Attributes
+    ----------
+    participant
+        Label without ``sub-``.
+    localizer, movie
+        Runs in the order of the analysis; no localizer runs where no functional region is asked.
+    t1w
+        Anatomical image in the output space, for figures.
+    transforms
+        ITK transforms by ``from->to``, such as ``T1w->MNI152NLin6Asym``.
+    missing
+        Sentences on what is missing and can be done without.
+    """
+
+    participant: str
+    localizer: tuple[PreprocessedRun, ...]
+    movie: tuple[PreprocessedRun, ...]
+    t1w: Path | None
+    transforms: Mapping[str, Path]
+    missing: tuple[str, ...]
+
+
+def check_derivatives(derivatives: Path, bids_dir: Path, participants: Sequence[str] = ()) -> None:
+    """Make sure that a folder holds fMRIPrep's results.
+
+    Raises
+    ------
+    InputError
+        It does not; the message holds the commands that make them.
+    """
+    command = _how_to_make(derivatives, bids_dir, participants)
+    if not derivatives.is_dir():
+        raise InputError(f"there are no fMRIPrep derivatives at {derivatives}. {command}")
+    description = derivatives / "dataset_description.json"
+    if not description.is_file():
+        raise InputError(
+            f"{derivatives} has no dataset_description.json, so it is no complete output "
+            f"of fMRIPrep. {command}"
+        )
+    if not any("fmriprep" in maker.lower() for maker in _makers(read_json(description))):
+        raise InputError(f"{description} does not name fMRIPrep in GeneratedBy. {command}")
+
+
+def _makers(description: Mapping[str, Any]) -> list[str]:
+    """Name what made a dataset; fMRIPrep before 20.2 says so in PipelineDescription."""
+    generated = description.get("GeneratedBy", [])
+    items = [
+        *(generated if isinstance(generated, list) else []),
+        description.get("PipelineDescription"),
+    ]
+    return [str(item.get("Name", "")) for item in items if isinstance(item, dict)]
+
+
+def _how_to_make(derivatives: Path, bids_dir: Path, participants: Sequence[str]) -> str:
+    who = f" --participant-label {' '.join(participants)}" if participants else ""
+    return (
+        f"To make them: moviersa-fmriprep {bids_dir} {derivatives}{who}, which runs "
+        f"fmriprep-docker {bids_dir} {derivatives} participant{who} "
+        f"--output-spaces {' '.join(OUTPUT_SPACES)}; "
+        "or say where they are with --derivatives fmriprep=PATH"
+    )
+
+
+def find_participant(
+    derivatives: Path,
+    raw: RawDataset,
+    participant: str,
+    analysis: Analysis,
+    space: str,
+    sessions: Sequence[str] = (),
+) -> ParticipantInputs:
+    """Find a participant's preprocessed data and check that they fit each other.
+
+    Parameters
+    ----------
+    derivatives
+        fMRIPrep's output.
+    raw
+        The raw dataset; its filters for ``bold`` hold here too.
+    participant
+        Label without ``sub-``.
+    analysis
+        Says which tasks, sessions and runs are wanted.
+    space
+        Output space, such as ``T1w``.
+    sessions
+        Use these sessions only; none means all.
+
+    Raises
+    ------
+    InputError
+        The participant, a localizer run, a file that goes with a BOLD image, or every transform is
+        missing; fewer than three movie runs are there; images are cut off; or repetition times,
+        numbers of volumes or grids do not fit.
+    """
+    folder = derivatives / f"sub-{participant}"
+    if not folder.is_dir():
+        raise InputError(
+            f"{derivatives} has nothing of sub-{participant}. "
+            f"{_how_to_make(derivatives, raw.root, [participant])}"
+        )
+    finder = RunFinder(derivatives, raw, participant, space, tuple(sessions))
+    missing: list[str] = []
+    movie = _movie_runs(finder, analysis, missing)
+    localizer = _localizer_runs(finder, analysis)
+    anatomy = find_anatomy(folder, analysis.movie.session)
+    transforms = find_transforms(anatomy)
+    check_transforms(transforms, analysis, space, folder)
+    t1w = find_t1w(anatomy, space)
+    if t1w is None:
+        missing.append(f"no preprocessed T1w image of sub-{participant} in space {space}")
+    return ParticipantInputs(participant, localizer, movie, t1w, transforms, tuple(missing))
+
+
+def _movie_runs(
+    finder: RunFinder, analysis: Analysis, missing: list[str]
+) -> tuple[PreprocessedRun, ...]:
+    """Find the movie's runs; a run without BOLD is left out, and said to be."""
+    movie = analysis.movie
+    middle = movie.volume_time == "middle"
+    runs = []
+    for wanted in movie.runs:
+        run = finder.find(movie.session, movie.task, wanted.run, middle)
+        if run is None:
+            missing.append(finder.absent(movie.session, movie.task, wanted.run))
+            continue
+        if run.events is None and movie.frame_timing == "events":
+            missing.append(
+                f"no events of run {run.run} of task {run.task} of sub-{run.participant}"
+            )
+        runs.append(run)
+    if len(runs) < MIN_MOVIE_RUNS:
+        raise InputError(
+            f"sub-{finder.participant} has {len(runs)} complete movie runs, and at least "
+            f"{MIN_MOVIE_RUNS} are needed: {'; '.join(missing)}"
+        )
+    _check_equal_tr(runs)
+    return tuple(runs)
+
+
+def _localizer_runs(finder: RunFinder, analysis: Analysis) -> tuple[PreprocessedRun, ...]:
+    localizer = analysis.localizer
+    if localizer is None or not analysis.functional.regions:
+        return ()
+    runs = []
+    for wanted in localizer.runs:
+        run = finder.find(localizer.session, localizer.task, wanted, False)
+        if run is None:
+            raise InputError(
+                f"{finder.absent(localizer.session, localizer.task, wanted)}: functional regions "
+                "need the localizer; preprocess it, or name no functional region in the analysis"
+            )
+        if run.events is None:
+            raise InputError(
+                f"{finder.raw.root} has no events.tsv for run {wanted} of task {localizer.task} of "
+                f"sub-{finder.participant}: the localizer cannot be analysed without"
+            )
+        runs.append(run)
+    _check_equal_tr(runs)
+    return tuple(runs)
+
+
+def _check_equal_tr(runs: Sequence[PreprocessedRun]) -> None:
+    for run in runs[1:]:
+        if abs(run.repetition_time - runs[0].repetition_time) > TR_TOLERANCE_S:
+            raise InputError(
+                f"repetition times differ: {runs[0].repetition_time:g} s in {runs[0].bold}, "
+                f"{run.repetition_time:g} s in {run.bold}"
+            )

@@ -1,0 +1,148 @@
+"""RDM files: one a run, with one RDM a region or a layer, in the field's own container."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from bidsapp.arrays import Floats
+from bidsapp.dataset.textfiles import sidecar, write_json
+from bidsapp.errors import InputError
+from bidsapp.files import whole_file
+
+Kind = Literal["region", "layer"]
+Dissimilarity = Literal["correlation", "euclidean"]
+
+_MEASURES = {
+    "correlation": "1 minus the Pearson correlation of the patterns of two volumes",
+    "euclidean": "Euclidean distance between the patterns of two volumes",
+}
+
+
+@dataclass(frozen=True)
+class RDMFile:
+    """What an RDM file holds.
+
+    Attributes
+    ----------
+    rdms
+        float32, (k, n_pairs): upper triangles, row by row; NaN where a volume is undefined.
+    names
+        The k regions or layers.
+    onsets_s
+        (n_volumes,) time of each volume after the run's first, in seconds.
+    descriptors
+        What holds for all of them: participant, run, model, ...
+    """
+
+    rdms: Floats
+    names: tuple[str, ...]
+    onsets_s: Floats
+    descriptors: Mapping[str, str]
+
+
+def write_rdms(
+    path: Path,
+    rdms: Floats,
+    names: Sequence[str],
+    kind: Kind,
+    onsets_s: Floats,
+    descriptors: Mapping[str, str],
+    dissimilarity: Dissimilarity = "correlation",
+) -> None:
+    """Write RDMs as HDF5 that ``rsatoolbox.rdm.load_rdm`` opens, with a JSON sidecar.
+
+    Parameters
+    ----------
+    path
+        Name of the file, ``.h5``.
+    rdms
+        (k, n_pairs) upper triangles, row by row; stored as float32.
+    names
+        The k regions or layers.
+    kind
+        Descriptor that holds ``names``.
+    onsets_s
+        (n_volumes,) seconds after the run's first volume; n_pairs = n (n - 1) / 2.
+    descriptors
+        What holds for the whole file, such as participant, run or model; text only.
+    dissimilarity
+        What the values are.
+
+    Raises
+    ------
+    ValueError
+        The numbers of RDMs, names, pairs and onsets do not fit.
+    """
+    n = len(onsets_s)
+    if rdms.shape != (len(names), n * (n - 1) // 2):
+        raise ValueError(
+            f"{path.name}: {rdms.shape} RDMs, {len(names)} names and {n} onsets do not fit"
+        )
+    container = _rsatoolbox().RDMs(
+        np.asarray(rdms, np.float32),
+        dissimilarity_measure=dissimilarity,
+        descriptors=dict(descriptors),
+        rdm_descriptors={kind: list(names)},
+        pattern_descriptors={"onset_s": np.asarray(onsets_s, np.float64)},
+    )
+    with whole_file(path) as temporary:
+        container.save(str(temporary), file_type="hdf5")
+    write_json(sidecar(path), _metadata(kind, names, onsets_s, descriptors, dissimilarity))
+
+
+def _rsatoolbox() -> Any:  # noqa: ANN401 (a module)
+    """Import rsatoolbox only where it is used: that takes seconds."""
+    return import_module("rsatoolbox.rdm")
+
+
+def _metadata(
+    kind: Kind,
+    names: Sequence[str],
+    onsets_s: Floats,
+    descriptors: Mapping[str, str],
+    dissimilarity: Dissimilarity,
+) -> dict[str, object]:
+    """Describe the file with the keys of BEP017 (relationship matrices) and its descriptors."""
+    return {
+        "Measure": f"{dissimilarity} distance",
+        "MeasureDescription": _MEASURES[dissimilarity],
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "NonNegative": "All values are zero or positive, but for rounding",
+        "StorageFormat": (
+            "HDF5 of rsatoolbox (rsatoolbox.rdm.load_rdm); dissimilarities: one row each, "
+            "upper triangle row by row, NaN where a volume is undefined"
+        ),
+        "Rows": {"Descriptor": kind, "Names": list(names)},
+        "Volumes": {"Count": len(onsets_s), "Descriptor": "onset_s", "Units": "s"},
+        "Descriptors": dict(descriptors),
+    }
+
+
+def read_rdms(path: Path) -> RDMFile:
+    """Read a file of `write_rdms`.
+
+    Raises
+    ------
+    InputError
+        The file is absent, or is no RDM file.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing: run the stage that makes it first")
+    try:
+        container = _rsatoolbox().load_rdm(str(path), file_type="hdf5")
+        kind = next(kind for kind in ("region", "layer") if kind in container.rdm_descriptors)
+        onsets_s = np.asarray(container.pattern_descriptors["onset_s"], np.float64)
+    except (OSError, KeyError, ValueError, StopIteration) as error:
+        raise InputError(f"{path} is no RDM file of this app: delete it and run again") from error
+    return RDMFile(
+        rdms=np.asarray(container.dissimilarities, np.float32),
+        names=tuple(str(name) for name in container.rdm_descriptors[kind]),
+        onsets_s=onsets_s,
+        descriptors={key: str(value) for key, value in container.descriptors.items()},
+    )

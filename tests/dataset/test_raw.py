@@ -1,0 +1,157 @@
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_trees import Tree, write_json, write_lines
+
+from bidsapp.dataset.raw import (
+    find_events,
+    open_raw,
+    raw_bold,
+    read_events,
+    repetition_time,
+)
+from bidsapp.errors import InputError, UsageError
+
+
+def test_participants_are_found_or_chosen(tree: Tree) -> None:
+    assert open_raw(tree.bids).participants == ("01", "02")
+    assert open_raw(tree.bids, ["02"]).participants == ("02",)
+
+
+def test_no_folder_and_no_dataset(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"there is no folder .*nowhere"):
+        open_raw(tmp_path / "nowhere")
+    with pytest.raises(InputError, match=r"not a BIDS dataset.*dataset_description.json"):
+        open_raw(tmp_path)
+    write_json(tmp_path / "dataset_description.json", {"Name": "x", "BIDSVersion": "1.8.0"})
+    with pytest.raises(InputError, match="has no participant"):
+        open_raw(tmp_path)
+    (tmp_path / "dataset_description.json").write_text("{")
+    with pytest.raises(InputError, match="not valid JSON"):
+        open_raw(tmp_path)
+
+
+def test_unknown_participant(tree: Tree) -> None:
+    with pytest.raises(UsageError, match="no participant 07; it has 01, 02"):
+        open_raw(tree.bids, ["01", "07"])
+
+
+def test_only_functional_files_of_the_asked_are_indexed(tree: Tree) -> None:
+    for folder in ("derivatives/fmriprep/sub-01/func", "sub-01/ses-movie/anat", "stimuli"):
+        write_lines(tree.bids / folder / "sub-01_task-movie_run-1_bold.nii.gz", "x")
+    paths = open_raw(tree.bids, ["01"]).layout.get(return_type="filename")
+    inside = {str(Path(path).relative_to(tree.bids)) for path in paths}
+    assert inside
+    assert not [path for path in inside if "sub-02" in path]
+    assert not [path for path in inside if "anat" in path or "derivatives" in path]
+    assert "task-movie_bold.json" in inside
+
+
+def test_look_alikes_are_no_bold(tree: Tree) -> None:
+    raw = open_raw(tree.bids, ["01"])
+    stem = tree.stem("01", "movie", "movie", "2")
+    assert raw_bold(raw, "01", "movie", "movie", "2") == tree.bids / f"{stem}_bold.nii.gz"
+    assert raw_bold(raw, "01", None, "movie", "02") == tree.bids / f"{stem}_bold.nii.gz"
+    assert raw_bold(raw, "01", "localizer", "movie", "2") is None
+    (tree.bids / f"{stem}_bold.nii.gz").unlink()
+    assert raw_bold(open_raw(tree.bids, ["01"]), "01", "movie", "movie", "2") is None
+
+
+def test_filters_choose_among_images(tree: Tree) -> None:
+    path = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_bold.nii.gz"
+    for direction in ("AP", "PA"):
+        shutil.copy(path, path.with_name(path.name.replace("_run-1", f"_dir-{direction}_run-1")))
+    path.unlink()
+    with pytest.raises(InputError, match="several BOLD images"):
+        raw_bold(open_raw(tree.bids, ["01"]), "01", "movie", "movie", "1")
+    for wanted, name in (("PA", "dir-PA"), (["AP"], "dir-AP")):
+        raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": wanted}})
+        found = raw_bold(raw, "01", "movie", "movie", "1")
+        assert found is not None
+        assert name in found.name
+    raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": None}})
+    assert raw_bold(raw, "01", "movie", "movie", "1") is None
+    raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": "*"}})
+    with pytest.raises(InputError, match="several"):
+        raw_bold(raw, "01", "movie", "movie", "1")
+
+
+def test_database_is_kept_per_selection(tree: Tree) -> None:
+    database = tree.root / "database"
+    assert open_raw(tree.bids, ["01"], database).participants == ("01",)
+    stem = tree.stem("02", "movie", "movie", "2")
+    second = open_raw(tree.bids, ["02"], database)
+    assert raw_bold(second, "02", "movie", "movie", "2") == tree.bids / f"{stem}_bold.nii.gz"
+    # A file added later is not in the database: proof that it is read.
+    write_lines(tree.bids / f"{stem.replace('run-2', 'run-9')}_bold.nii.gz", "x")
+    again = open_raw(tree.bids, ["02"], database)
+    assert raw_bold(again, "02", "movie", "movie", "2") is not None
+    assert raw_bold(again, "02", "movie", "movie", "9") is None
+
+
+def test_events_of_a_run_or_of_the_whole_task(tree: Tree) -> None:
+    own = tree.bids / f"{tree.stem('01', 'localizer', 'objectcategories', '1')}_events.tsv"
+    common = write_lines(tree.bids / "task-objectcategories_events.tsv", "onset\tduration", "0\t1")
+    raw = open_raw(tree.bids, ["01"])
+    assert find_events(raw, "01", "localizer", "objectcategories", "1") == own
+    own.unlink()
+    raw = open_raw(tree.bids, ["01"])
+    assert find_events(raw, "01", "localizer", "objectcategories", "1") == common
+    assert find_events(raw, "01", "movie", "movie", "9") is None
+
+
+def test_repetition_time_is_inherited_key_by_key(tree: Tree) -> None:
+    raw = open_raw(tree.bids, ["01"])
+    bold = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_bold.nii.gz"
+    assert repetition_time(raw, bold) == 2.0  # not the 2000.0006 nested in the run's own file
+    own = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+    write_json(own, {"EchoTime": 0.03})
+    assert repetition_time(raw, bold) == 2.0
+    write_json(own, {"RepetitionTime": 1.5})
+    assert repetition_time(raw, bold) == 1.5
+    write_json(own, {"RepetitionTime": "2 s"})
+    with pytest.raises(InputError, match="RepetitionTime as '2 s'"):
+        repetition_time(raw, bold)
+    own.unlink()
+    (tree.bids / "task-movie_bold.json").unlink()
+    assert repetition_time(raw, bold) is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["onset\ttrial_type", "1\tface"], "no column 'duration'"),
+        (["onset\tduration", "1\t2", "x\t2"], "onset is no number in line 3"),
+        (["onset\tduration", "1\tn/a"], "duration is no number in line 2"),
+    ],
+)
+def test_broken_events(tmp_path: Path, lines: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        read_events(write_lines(tmp_path / "events.tsv", *lines))
+
+
+def test_real_metadata(shared_data: Path) -> None:
+    """The TR of studyforrest stands in the root alone; each run's own file is a DICOM dump."""
+    root = shared_data / "studyforrest"
+    if not root.is_dir():
+        pytest.skip(f"no studyforrest metadata at {root}")
+    raw = open_raw(root, ["01"])
+    for session, task in (("movie", "movie"), ("localizer", "objectcategories")):
+        folder = root / "sub-01" / f"ses-{session}" / "func"
+        bold = folder / f"sub-01_ses-{session}_task-{task}_run-1_bold.nii.gz"
+        dump = json.loads(bold.with_name(bold.name.replace(".nii.gz", ".json")).read_text())
+        assert dump["global"]["const"]["RepetitionTime"] > 1000
+        assert repetition_time(raw, bold) == pytest.approx(2.00000061)
+    events = find_events(raw, "01", "localizer", "objectcategories", "1")
+    assert events is not None
+    table = read_events(events)
+    assert len(table) == 12
+    assert sorted(set(table["trial_type"])) == [
+        "body", "face", "house", "object", "scene", "scramble",
+    ]  # fmt: skip
+    np.testing.assert_allclose(table["onset"], 12 + 24 * np.arange(12), atol=0.05)
+    assert find_events(raw, "01", "movie", "movie", "8") is not None
+    assert len(open_raw(root).participants) == 15
