@@ -1,0 +1,1 @@
+"""From BOLD to denoised patterns."""

@@ -1,0 +1,1 @@
+"""Regions of interest in a participant's own space."""

@@ -1,0 +1,54 @@
+"""Reading NIfTI images, with a clear sentence for a broken file, and comparing their grids."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.filebasedimages import ImageFileError
+
+from bidsapp.arrays import Floats
+from bidsapp.errors import InputError
+
+_SAME_GRID_MM = 1e-3
+
+
+def same_grid(
+    shape: Sequence[int], affine: Floats, other_shape: Sequence[int], other_affine: Floats
+) -> bool:
+    """Tell whether two grids have one shape and, within a micrometre, one affine."""
+    return tuple(shape) == tuple(other_shape) and np.allclose(
+        affine, other_affine, rtol=0, atol=_SAME_GRID_MM
+    )
+
+
+def open_image(path: Path) -> nib.Nifti1Image:
+    """Open a NIfTI image; its data are read later, see `read_data`.
+
+    Raises
+    ------
+    InputError
+        The file is absent or no NIfTI image.
+    """
+    try:
+        return nib.Nifti1Image.from_filename(path)
+    except FileNotFoundError as error:
+        raise InputError(f"no image at {path}; copy it there") from error
+    except (OSError, EOFError, ValueError, ImageFileError) as error:
+        raise InputError(f"{path} is no NIfTI image ({error}); copy it anew") from error
+
+
+def read_data(image: nib.Nifti1Image, path: Path, *, as_stored: bool = False) -> Floats:
+    """Read an image's data, any shape, as float32 or (faster for integers) as they are stored.
+
+    Raises
+    ------
+    InputError
+        The file is cut off or broken.
+    """
+    try:
+        if as_stored:
+            return np.asanyarray(image.dataobj)
+        return np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path} is cut off or broken ({error}); copy it anew") from error

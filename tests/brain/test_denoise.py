@@ -1,0 +1,178 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nilearn.signal import clean
+
+from bidsapp.analysis.spec import Denoise
+from bidsapp.brain.denoise import nuisance_design, residuals
+from bidsapp.errors import InputError
+
+N = 40
+
+
+def confounds(folder: Path, order: int = 0, **changes: object) -> tuple[Path, Path]:
+    """Write a table whose CompCor columns come in an order that says nothing, and its metadata."""
+    rng = np.random.default_rng(1)
+    metadata = {}
+    for mask, letter in (("combined", "a"), ("CSF", "c"), ("WM", "w")):
+        for i in range(8):
+            metadata[f"{letter}_comp_cor_{i:02d}"] = {
+                "Method": "aCompCor",
+                "Mask": mask,
+                "Retained": True,
+                "SingularValue": 10.0 * ((i * 3) % 8) + 1,  # not in the order of the names
+                "VarianceExplained": 0.01 * ((i * 3) % 8),
+            }
+    metadata["t_comp_cor_00"] = {"Method": "tCompCor", "SingularValue": 1e6, "Retained": True}
+    metadata["dropped_0"] = {
+        "Method": "aCompCor", "Mask": "combined", "Retained": False, "SingularValue": 1e6,
+    }  # fmt: skip
+    names = [name for name in metadata if not name.startswith("dropped")]
+    names += ["cosine00", "cosine01", "trans_x", "trans_x_derivative1"]
+    table = pd.DataFrame(rng.normal(size=(N, len(names))), columns=names).assign(**changes)
+    table.loc[0, "trans_x_derivative1"] = np.nan
+    table = table[list(np.random.default_rng(order).permutation(table.columns))]
+    tsv, sidecar = folder / "confounds.tsv", folder / "confounds.json"
+    table.to_csv(tsv, sep="\t", na_rep="n/a", index=False)
+    sidecar.write_text(json.dumps(metadata))
+    return tsv, sidecar
+
+
+def spec(**changes: object) -> Denoise:
+    return Denoise.model_validate(changes)
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+def test_components_are_chosen_by_metadata(tmp_path: Path, order: int) -> None:
+    design = nuisance_design(*confounds(tmp_path, order), spec())
+    strongest = sorted(range(8), key=lambda i: -((i * 3) % 8))[:5]
+    assert design.names[:5] == tuple(f"a_comp_cor_{i:02d}" for i in strongest)
+    assert set(design.names[5:7]) == {"cosine00", "cosine01"}
+    assert design.names[-1] == "intercept"
+    table = pd.read_csv(tmp_path / "confounds.tsv", sep="\t")
+    for column, name in enumerate(design.names[:-1]):
+        np.testing.assert_allclose(design.matrix[:, column], table[name])
+    np.testing.assert_array_equal(design.matrix[:, -1], 1.0)
+    assert design.provenance[design.names[0]] == {"mask": "combined", "variance_explained": 0.07}
+
+
+@pytest.mark.parametrize(("mask", "letter"), [("CSF", "c"), ("WM", "w")])
+def test_the_mask_is_the_analysis_choice(tmp_path: Path, mask: str, letter: str) -> None:
+    asked = spec(compcor={"mask": mask, "components": 2}, cosines=False)
+    names = nuisance_design(*confounds(tmp_path), asked).names
+    assert len(names) == 3
+    assert all(name.startswith(f"{letter}_comp_cor_") for name in names[:-1])
+
+
+def test_further_columns_and_their_first_row(tmp_path: Path) -> None:
+    asked = spec(
+        compcor={"components": 0}, cosines=False, columns=["trans_x_derivative1", "trans_x"]
+    )
+    design = nuisance_design(*confounds(tmp_path), asked)
+    assert design.names == ("trans_x_derivative1", "trans_x", "intercept")
+    assert design.matrix[0, 0] == 0.0
+    assert design.provenance == {}
+
+
+def test_nothing_but_the_mean(tmp_path: Path) -> None:
+    design = nuisance_design(*confounds(tmp_path), spec(compcor={"components": 0}, cosines=False))
+    assert design.names == ("intercept",)
+    assert design.matrix.shape == (N, 1)
+
+
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
+    files = confounds(tmp_path)
+    with pytest.raises(InputError, match=r"8 retained .* mask combined, and 9 are asked"):
+        nuisance_design(*files, spec(compcor={"components": 9}))
+    with pytest.raises(InputError, match=r"no column 'trans_y' \(near: trans_x"):
+        nuisance_design(*files, spec(columns=["trans_y"]))
+    with pytest.raises(InputError, match="no readable metadata"):
+        nuisance_design(files[0], tmp_path / "gone.json", spec())
+    with pytest.raises(InputError, match="no readable table"):
+        nuisance_design(tmp_path / "gone.tsv", files[1], spec())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite(tmp_path: Path, value: float) -> None:
+    column = np.ones(N)
+    column[3] = value
+    files = confounds(tmp_path, bad=column)
+    with pytest.raises(InputError, match="bad has missing or infinite values"):
+        nuisance_design(*files, spec(columns=["bad"]))
+
+
+def test_singular_values_are_needed(tmp_path: Path) -> None:
+    tsv, sidecar = confounds(tmp_path)
+    sidecar.write_text(json.dumps({"a": {"Method": "aCompCor", "Mask": "combined"}}))
+    with pytest.raises(InputError, match="no SingularValue of a"):
+        nuisance_design(tsv, sidecar, spec())
+
+
+@pytest.mark.parametrize(
+    "stem", ["test_desc-confounds_regressors", "test-v21_desc-confounds_timeseries"]
+)
+def test_real_confounds(shared_data: Path, stem: str) -> None:
+    """Old and new names of fMRIPrep's tables, with their real metadata."""
+    folder = shared_data / "fmriprep-confounds"
+    if not folder.is_dir():
+        pytest.skip(f"no real confounds at {folder}")
+    metadata = json.loads((folder / f"{stem}.json").read_text())
+    design = nuisance_design(folder / f"{stem}.tsv", folder / f"{stem}.json", spec())
+    chosen = design.names[:5]
+    assert {metadata[name]["Mask"] for name in chosen} == {"combined"}
+    strengths = [metadata[name]["SingularValue"] for name in chosen]
+    assert strengths == sorted(strengths, reverse=True)
+    assert strengths[0] == max(
+        facts["SingularValue"] for facts in metadata.values() if facts.get("Mask") == "combined"
+    )
+    assert any(name.startswith("cosine") for name in design.names)
+    assert np.isfinite(design.matrix).all()
+
+
+def test_residuals_are_those_of_least_squares_and_of_nilearn() -> None:
+    rng = np.random.default_rng(0)
+    design = np.column_stack([rng.normal(size=(N, 7)), np.ones(N)])
+    series = rng.normal(1000, 10, (N, 30))
+    left = residuals(series, design)
+    assert left.dtype == np.float32
+    weights = np.linalg.lstsq(design, series, rcond=None)[0]
+    np.testing.assert_allclose(left, series - design @ weights, atol=1e-5)
+    ours = left / left.std(axis=0)
+    theirs = clean(
+        series,
+        confounds=design[:, :-1],
+        detrend=False,
+        standardize=None,
+        standardize_confounds=True,
+    )
+    theirs = theirs - theirs.mean(axis=0)
+    np.testing.assert_allclose(ours, theirs / theirs.std(axis=0), atol=1e-5)
+
+
+@given(st.integers(0, 1000), st.floats(-1e3, 1e3))
+def test_residuals_do_not_know_what_was_added_from_the_design(seed: int, size: float) -> None:
+    rng = np.random.default_rng(seed)
+    design = np.column_stack([rng.normal(size=(N, 3)) * [1e-4, 1.0, 1e4], np.ones(N)])
+    series = rng.normal(size=(N, 4))
+    added = design @ (rng.normal(size=(4, 4)) * [[1e4], [1.0], [1e-4], [1.0]]) * size
+    np.testing.assert_allclose(
+        residuals(series + added, design), residuals(series, design), atol=1e-4
+    )
+
+
+def test_residuals_of_a_design_without_full_rank() -> None:
+    rng = np.random.default_rng(0)
+    column = rng.normal(size=(N, 1))
+    design = np.column_stack([column, 2 * column, np.zeros(N), np.ones(N)])
+    series = rng.normal(size=(N, 5))
+    expected = residuals(series, np.column_stack([column, np.ones(N)]))
+    np.testing.assert_allclose(residuals(series, design), expected, atol=1e-6)
+    assert np.abs(column.T @ residuals(series, design)).max() < 1e-5
+    np.testing.assert_array_equal(residuals(series, np.empty((N, 0))), series.astype(np.float32))
+    with pytest.raises(ValueError, match="40 volumes but 39 rows"):
+        residuals(series, design[1:])

@@ -1,0 +1,164 @@
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from nilearn.masking import apply_mask
+
+from bidsapp.brain.denoise import NuisanceDesign, residuals
+from bidsapp.brain.patterns import autocorrelation, read_voxels, region_patterns
+from bidsapp.errors import InputError
+
+SHAPE = (8, 7, 6)
+N = 30
+AFFINE = np.diag([-3.0, 3.0, 3.3, 1.0])
+
+
+def bold(path: Path, data: np.ndarray) -> Path:
+    nibabel.save(nibabel.Nifti1Image(data, AFFINE), path)
+    return path
+
+
+def data(seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(100, 5, (*SHAPE, N)).astype(np.float32)
+
+
+def masks() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return {
+        "V1v": rng.random(SHAPE) < 0.2,
+        "FFA": rng.random(SHAPE) < 0.1,
+        "none": np.zeros(SHAPE, bool),
+    }
+
+
+def design(n: int = N) -> NuisanceDesign:
+    noise = np.random.default_rng(3).normal(size=(n, 4))
+    return NuisanceDesign(
+        np.column_stack([noise, np.ones(n)]), ("a", "b", "c", "d", "intercept"), {}
+    )
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii"])
+def test_voxels_are_those_of_nilearn(tmp_path: Path, name: str) -> None:
+    path = bold(tmp_path / name, data())
+    mask = masks()["V1v"]
+    expected = apply_mask(nibabel.load(path), nibabel.Nifti1Image(mask.astype(np.uint8), AFFINE))
+    np.testing.assert_array_equal(read_voxels(path, mask), expected)
+
+
+def test_scaled_integers_are_read_as_nibabel_reads_them(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(data(), AFFINE)
+    image.set_data_dtype(np.int16)
+    nibabel.save(image, tmp_path / "a.nii.gz")
+    stored = nibabel.load(tmp_path / "a.nii.gz")
+    assert stored.dataobj.slope != 1
+    everything = np.ones(SHAPE, bool)
+    expected = stored.get_fdata().reshape(-1, N).T
+    np.testing.assert_allclose(read_voxels(tmp_path / "a.nii.gz", everything), expected, rtol=1e-6)
+
+
+def test_patterns_are_residuals_of_each_region(tmp_path: Path) -> None:
+    values, regions = data(), masks()
+    found = region_patterns(bold(tmp_path / "a.nii.gz", values), regions, design(), scale=False)
+    assert list(found.series) == ["V1v", "FFA", "none"]
+    for name, mask in regions.items():
+        expected = residuals(np.array([values[..., t][mask] for t in range(N)]), design().matrix)
+        np.testing.assert_allclose(found.series[name], expected, atol=1e-5)
+        assert found.dropped[name] == 0
+    assert found.series["none"].shape == (N, 0)
+    assert np.isnan(found.tsnr["none"])
+    assert 15 < found.tsnr["V1v"] < 30  # mean 100, SD 5, less some nuisance
+
+
+def test_a_constant_image_changes_nothing(tmp_path: Path) -> None:
+    values, regions = data(), masks()
+    constant = np.random.default_rng(9).normal(0, 50, (*SHAPE, 1)).astype(np.float32)
+    plain = region_patterns(bold(tmp_path / "a.nii.gz", values), regions, design(), scale=False)
+    moved = region_patterns(
+        bold(tmp_path / "b.nii.gz", values + constant), regions, design(), scale=False
+    )
+    for name in regions:
+        np.testing.assert_allclose(moved.series[name], plain.series[name], atol=1e-3)
+
+
+def test_scaling_gives_unit_variance(tmp_path: Path) -> None:
+    found = region_patterns(bold(tmp_path / "a.nii.gz", data()), masks(), design(), scale=True)
+    np.testing.assert_allclose(found.series["V1v"].std(axis=0), 1.0, rtol=1e-5)
+
+
+def test_constant_voxels_are_dropped_and_counted(tmp_path: Path) -> None:
+    values, regions = data(), masks()
+    inside = np.argwhere(regions["V1v"] & ~regions["FFA"])[:3]
+    for voxel in inside:
+        values[tuple(voxel)] = 7.0
+    found = region_patterns(bold(tmp_path / "a.nii.gz", values), regions, design(), scale=True)
+    assert found.dropped == {"V1v": 3, "FFA": 0, "none": 0}
+    assert found.series["V1v"].shape[1] == np.count_nonzero(regions["V1v"]) - 3
+    assert np.isfinite(found.series["V1v"]).all()
+
+
+def test_no_region_reads_nothing(tmp_path: Path) -> None:
+    assert region_patterns(tmp_path / "gone.nii.gz", {}, design(), scale=False).series == {}
+
+
+def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:
+    values, regions = data(), masks()
+    for voxel, value in zip(np.argwhere(regions["FFA"])[:2], (np.nan, np.inf), strict=True):
+        values[(*voxel, 5)] = value
+    path = bold(tmp_path / "a.nii.gz", values)
+    with pytest.raises(InputError, match=r"a.nii.gz has values that are not finite in 2 voxels"):
+        region_patterns(path, regions, design(), scale=False)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii"])
+@pytest.mark.parametrize("lost", [4, 5000])
+def test_truncated(tmp_path: Path, name: str, lost: int) -> None:
+    path = bold(tmp_path / name, data())
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match=f"{name} is truncated or damaged"):
+        read_voxels(path, masks()["V1v"])
+
+
+def test_damaged_content(tmp_path: Path) -> None:
+    path = bold(tmp_path / "a.nii.gz", data())
+    content = bytearray(path.read_bytes())
+    content[-8] ^= 1  # the checksum
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match="truncated or damaged"):
+        read_voxels(path, masks()["V1v"])
+
+
+def test_files_that_do_not_fit(tmp_path: Path) -> None:
+    path = bold(tmp_path / "a.nii.gz", data())
+    with pytest.raises(InputError, match="30 volumes but its confounds have 29 rows"):
+        region_patterns(path, masks(), design(N - 1), scale=False)
+    with pytest.raises(InputError, match="the mask is"):
+        read_voxels(path, np.ones((2, 2, 2), bool))
+    with pytest.raises(InputError, match="3 dimensions"):
+        read_voxels(bold(tmp_path / "b.nii.gz", data()[..., 0]), masks()["V1v"])
+    with pytest.raises(InputError, match="no readable NIfTI"):
+        read_voxels(tmp_path / "gone.nii.gz", masks()["V1v"])
+
+
+def test_autocorrelation_is_numpys() -> None:
+    series = np.random.default_rng(0).normal(size=(50, 6)).cumsum(axis=0)
+    found = autocorrelation(series, 2.0, [2.0, 3.1, 10.0, 94.0, 96.0, 400.0])
+    for value, lag in zip(found[:4], (1, 2, 5, 47), strict=True):
+        each = [np.corrcoef(voxel[:-lag], voxel[lag:])[0, 1] for voxel in series.T]
+        assert value == pytest.approx(np.mean(each), abs=1e-12)
+    assert np.isnan(found[4:]).all()
+
+
+def test_autocorrelation_of_known_noise() -> None:
+    rng = np.random.default_rng(0)
+    series = np.zeros((2000, 20))
+    for t in range(1, len(series)):
+        series[t] = 0.5 * series[t - 1] + rng.normal(size=20)
+    found = autocorrelation(series, 2.0, [2.0, 4.0, 20.0])
+    np.testing.assert_allclose(found, [0.5, 0.25, 0.0], atol=0.02)
+
+
+def test_autocorrelation_without_voxels_or_variance() -> None:
+    assert np.isnan(autocorrelation(np.empty((50, 0)), 2.0, [2.0])).all()
+    assert np.isnan(autocorrelation(np.ones((50, 3)), 2.0, [2.0])).all()
