@@ -1,0 +1,1 @@
+"""Speed of the heavy stages, as ratios within one run on one machine."""

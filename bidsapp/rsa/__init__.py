@@ -1,0 +1,1 @@
+"""The arithmetic of representational similarity: arrays in, arrays out."""

@@ -1,0 +1,187 @@
+"""Tables of the group: how close each model is to each region, over participants."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations, product
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.arrays import Floats
+from bidsapp.rsa import inference
+from bidsapp.rsa.ceiling import Ceilings, ceilings
+from bidsapp.rsa.study import StudyProducts
+from bidsapp.tables import notes
+from bidsapp.tables.lag import lag_table
+from bidsapp.tables.pending import components_table, split_table, unique_table
+from bidsapp.tables.scores import Scores, all_scores
+
+
+def group_tables(
+    study: StudyProducts,
+    layers: Mapping[str, Sequence[str]],
+    regions: Sequence[str],
+    region_sets: Mapping[str, Sequence[str]],
+    analysis: Analysis,
+    seed: int,
+) -> dict[str, pd.DataFrame]:
+    """Make every table of the group.
+
+    Parameters
+    ----------
+    study
+        Products of all participants.
+    layers
+        Names of each model's layers, in the order of the products' columns.
+    regions
+        Names, in the order of the products.
+    region_sets
+        Families for the correction of p: each region is in one set. A family is one mode and fit,
+        all regions of a set, all models (or pairs of models).
+    analysis
+        Its modes, fits, penalties and statistics are used.
+    seed
+        Of the bootstrap, and of the sign flips where they are too many to try all.
+
+    Returns
+    -------
+    dict
+        Tables ``similarity``, ``comparisons``, ``lag``, ``unique``, ``components`` and ``split``;
+        see `bidsapp.tables.columns`. Every combination has its row; NaN is what cannot be computed.
+
+    Raises
+    ------
+    ValueError
+        A region is in no set or in several.
+    """
+    families = _families(regions, region_sets)
+    similarities, pairs = [], []
+    ceiling_of = {
+        "replicate": ceilings(study.replicate),
+        "robust": ceilings(study.robust),
+    }
+    for scores in all_scores(study, layers, analysis):
+        similarities.append(
+            _similarity(
+                scores, list(layers), regions, families, ceiling_of[scores.mode], analysis, seed
+            )
+        )
+        pairs.append(_comparisons(scores, list(layers), regions, families, seed))
+    return {
+        "similarity": pd.concat(similarities, ignore_index=True),
+        "comparisons": pd.concat(pairs, ignore_index=True),
+        "lag": lag_table(study, layers, regions, analysis),
+        "unique": unique_table(list(layers), regions, analysis),
+        "components": components_table(layers, analysis),
+        "split": split_table(list(layers), regions, analysis),
+    }
+
+
+def _families(regions: Sequence[str], region_sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name the set of each region."""
+    families = []
+    for region in regions:
+        sets = [name for name, members in region_sets.items() if region in members]
+        if len(sets) != 1:
+            raise ValueError(f"region {region} must be in one set of regions, not in {len(sets)}")
+        families.append(sets[0])
+    return families
+
+
+def _similarity(
+    scores: Scores,
+    models: Sequence[str],
+    regions: Sequence[str],
+    families: Sequence[str],
+    ceiling: Ceilings,
+    analysis: Analysis,
+    seed: int,
+) -> pd.DataFrame:
+    result = scores.similarity
+    r = scores.participants.swapaxes(0, 1)  # (R, M, S): the order of the rows
+    test = inference.one_sample_t(inference.fisher_z(r))
+    low, high = inference.bootstrap_interval(
+        result.r.swapaxes(0, 1), analysis.statistics.bootstrap_draws, np.random.default_rng(seed)
+    )
+    table = _rows(scores, regions, ("model",), [(model,) for model in models])
+    table["n"] = test.n.ravel().astype(int)
+    table["r_mean"] = inference.finite_mean(r, -1).ravel()
+    table["r_sd"] = inference.finite_sd(r, -1).ravel()
+    r2 = inference.finite_mean(inference.finite_mean(result.r2, -1), -1)
+    table["r2_mean"] = r2.T.ravel()
+    for name in ("paper", "lower", "upper"):
+        of_region = inference.finite_mean(getattr(ceiling, name), -1)
+        table[f"ceiling_{name}"] = np.repeat(of_region, len(models))
+    table["ci_low"], table["ci_high"] = low.ravel(), high.ravel()
+    _add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
+    table["p_null"] = table["p_null_max"] = np.nan
+    table["note"] = [
+        notes.joined(_notes(scores, table.iloc[row], m, region))
+        for row, (region, m) in enumerate(product(range(len(regions)), range(len(models))))
+    ]
+    return table
+
+
+def _comparisons(
+    scores: Scores,
+    models: Sequence[str],
+    regions: Sequence[str],
+    families: Sequence[str],
+    seed: int,
+) -> pd.DataFrame:
+    pairs = list(combinations(range(len(models)), 2))
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    z = inference.fisher_z(scores.participants.swapaxes(0, 1))
+    difference = z[:, first] - z[:, second]  # (R, pairs, S)
+    test = inference.one_sample_t(difference)
+    names = [(models[a], models[b]) for a, b in pairs]
+    table = _rows(scores, regions, ("model_a", "model_b"), names)
+    table["n"] = test.n.ravel().astype(int)
+    table["diff_z"] = test.mean.ravel()
+    _add_tests(table, test, difference, families, len(pairs), seed)
+    return table
+
+
+def _rows(
+    scores: Scores, regions: Sequence[str], columns: Sequence[str], names: Sequence[tuple[str, ...]]
+) -> pd.DataFrame:
+    rows = [(scores.mode, scores.fit, region, *name) for region, name in product(regions, names)]
+    return pd.DataFrame(rows, columns=["mode", "fit", "roi", *columns])
+
+
+def _add_tests(
+    table: pd.DataFrame,
+    test: inference.TTest,
+    z: Floats,
+    families: Sequence[str],
+    per_region: int,
+    seed: int,
+) -> None:
+    """Add the t test, its p corrected within each family, and the sign-flip test."""
+    p = test.p.ravel()
+    table["t"], table["df"], table["p"] = test.t.ravel(), test.df.ravel(), p
+    bonferroni, q = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
+    family = np.repeat(np.asarray(families, dtype=object), per_region)
+    for name in set(families):
+        members = family == name
+        bonferroni[members] = inference.bonferroni(p[members])
+        q[members] = inference.benjamini_hochberg(p[members])
+    table["p_bonferroni"], table["q_fdr"] = bonferroni, q
+    table["p_signflip"] = inference.sign_flip(z, np.random.default_rng(seed)).ravel()
+
+
+def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list[str]:
+    result = scores.similarity
+    said = [notes.TOO_FEW_PARTICIPANTS] if row["n"] < 2 else []
+    if row["r_mean"] > row["ceiling_paper"]:
+        said.append(notes.ABOVE_CEILING)
+    scored = int(np.isfinite(result.r[m, region]).sum())
+    constant = int(result.constant[m, region].sum())
+    if constant:
+        said.append(f"{notes.CONSTANT} in {constant} of {scored} scores")
+    if scored and result.cut[m].any():
+        said.append(notes.COLLINEAR)
+    n_dropped = sum(run.n_dropped for run in scores.runs)
+    if n_dropped:
+        said.append(f"{n_dropped} undefined volumes left out")
+    return [*said, notes.NO_NULL]

@@ -1,0 +1,123 @@
+"""The models that can be compared with the brain, as the catalogue and a user's file list them."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bidsapp.errors import UsageError
+
+Colours = tuple[float, float, float]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Checkpoint(_Part):
+    """A file of trained weights, which is never shipped: where it is published, on what terms."""
+
+    file: str
+    url: str
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]  # or its first digits
+    licence: str
+
+
+class ClipInput(_Part):
+    """What a network is given: windows of frames, their size in pixels, and the scale of pixels."""
+
+    window: Count = 1
+    size: Count
+    range: tuple[float, float] = (0.0, 1.0)
+    mean: Colours = (0.0, 0.0, 0.0)
+    std: Colours = (1.0, 1.0, 1.0)
+
+
+class ModelEntry(_Part):
+    """One model of the catalogue."""
+
+    name: Annotated[str, Field(pattern="^[0-9a-zA-Z][0-9a-zA-Z.-]*$")]
+    label: str
+    source: str
+    architecture: str
+    checkpoint: Checkpoint | None = None
+    seed: int | None = None
+    input: ClipInput
+    layers: tuple[str, ...] = Field(min_length=1)
+    tap: Literal["output", "input"] = "output"
+    dissimilarity: Literal["correlation", "euclidean"] = "correlation"
+
+    @model_validator(mode="after")
+    def _is_one_model(self) -> Self:
+        if self.checkpoint is not None and self.seed is not None:
+            raise ValueError("give a checkpoint or a seed, not both")
+        if len(set(self.layers)) != len(self.layers):
+            raise ValueError("a layer is listed twice")
+        return self
+
+
+class _Catalogue(_Part):
+    models: tuple[ModelEntry, ...]
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [entry.name for entry in self.models]
+        if len(set(names)) != len(names):
+            raise ValueError("a model is listed twice")
+        return self
+
+
+def read_catalogue(user_catalogue: Path | None = None) -> dict[str, ModelEntry]:
+    """Read every known model, by name, in the order of the files.
+
+    Parameters
+    ----------
+    user_catalogue
+        A YAML file of the same form as ``catalogue.yaml``, whose models are added.
+
+    Raises
+    ------
+    UsageError
+        The user's file is absent, is not YAML, has an unknown key or a wrong value, or gives a new
+        meaning to a name of the catalogue.
+    """
+    known = _read(Path(str(files("bidsapp.vision") / "catalogue.yaml")))
+    added = {} if user_catalogue is None else _read(user_catalogue)
+    both = sorted(known.keys() & added.keys())
+    if both:
+        raise UsageError(f"{user_catalogue}: the name '{both[0]}' is taken; choose another")
+    return known | added
+
+
+def find_model(name: str, user_catalogue: Path | None = None) -> ModelEntry:
+    """Return the model of that name.
+
+    Raises
+    ------
+    UsageError
+        There is none; the message lists those that there are. Also as `read_catalogue`.
+    """
+    known = read_catalogue(user_catalogue)
+    if name not in known:
+        raise UsageError(f"unknown model '{name}'; known are {', '.join(known)}")
+    return known[name]
+
+
+def _read(path: Path) -> dict[str, ModelEntry]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        catalogue = _Catalogue.model_validate(content)
+    except OSError as error:
+        raise UsageError(f"cannot read the catalogue {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        problems = (
+            f"'{'.'.join(map(str, p['loc']))}': {p['msg'].removeprefix('Value error, ')}"
+            for p in error.errors()
+        )
+        raise UsageError(f"{path}: {'; '.join(problems)}") from error
+    return {entry.name: entry for entry in catalogue.models}

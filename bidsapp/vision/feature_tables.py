@@ -1,0 +1,122 @@
+"""Feature tables as models: annotated features of a film, at each volume."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.arrays import Floats
+from bidsapp.errors import InputError, UsageError
+from bidsapp.vision.hemodynamics import HRF_S, interval_weights
+
+MIN_COLUMNS_FOR_CORRELATION = 10
+_TIMES = ("onset", "duration")
+_BLOCK = 2048  # rows at a time
+
+
+def table_features(
+    path: Path,
+    columns: Sequence[str],
+    volume_times: Floats,
+    film_tables: Sequence[Path] = (),
+    hrf_s: float = HRF_S,
+) -> Floats:
+    """Compute the expected response to each feature of a table at each volume.
+
+    Each column is z-scored over the film, every row counting by its duration, and is taken as
+    constant within a row.
+
+    Parameters
+    ----------
+    path
+        TSV with the columns ``onset`` and ``duration`` in seconds, on the clock of the volumes.
+    columns
+        Features that are taken; none: all but the times.
+    volume_times
+        Shape (n_volumes,), in seconds, increasing.
+    film_tables
+        Tables of all the film's runs, which give mean and SD; none: this run's alone.
+    hrf_s
+        Length of the haemodynamic response in seconds.
+
+    Returns
+    -------
+    Floats
+        Shape (n_volumes, n_columns), float64. A volume that no row reaches is NaN.
+
+    Raises
+    ------
+    InputError
+        A table or one of its columns is absent, a value is not a finite number, a duration is not
+        positive, or a column is constant over the film.
+    """
+    table = _read(path, columns)
+    names = [name for name in table.columns if name not in _TIMES]
+    film = [_read(other, names) for other in film_tables] or [table]
+    values = np.concatenate([part[names].to_numpy(np.float64) for part in film])
+    durations = np.concatenate([part["duration"].to_numpy(np.float64) for part in film])
+    mean = np.average(values, axis=0, weights=durations)
+    sd = np.sqrt(np.average((values - mean) ** 2, axis=0, weights=durations))
+    for name, column in zip(names, values.T, strict=True):
+        if np.all(column == column[0]):
+            raise InputError(f"{path}: column '{name}' is constant over the film; leave it out")
+    scores = (table[names].to_numpy(np.float64) - mean) / sd
+    times = table[list(_TIMES)].to_numpy(np.float64)
+    return _responses(times, scores, np.asarray(volume_times), hrf_s)
+
+
+def check_table(name: str, n_columns: int, dissimilarity: str) -> None:
+    """Refuse correlation between patterns of few columns.
+
+    With few columns 1 - r takes only values that say little: with two it is 0 or 2.
+
+    Raises
+    ------
+    UsageError
+        Correlation is asked for with fewer than 10 columns.
+    """
+    if dissimilarity == "correlation" and n_columns < MIN_COLUMNS_FOR_CORRELATION:
+        raise UsageError(
+            f"feature table '{name}' has {n_columns} columns, too few for dissimilarity: "
+            f"correlation (at least {MIN_COLUMNS_FOR_CORRELATION}); use dissimilarity: euclidean"
+        )
+
+
+def _responses(times: Floats, scores: Floats, volume_times: Floats, hrf_s: float) -> Floats:
+    """Weight the rows' scores, a block of rows at a time, for the volumes that it reaches."""
+    responses = np.zeros((len(volume_times), scores.shape[1]))
+    reached = np.zeros(len(volume_times), dtype=np.bool_)
+    for start in range(0, len(times), _BLOCK):
+        onsets, durations = times[start : start + _BLOCK].T
+        latest = (onsets + durations).max() + hrf_s
+        first, stop = np.searchsorted(volume_times, [onsets.min(), latest])
+        weights = interval_weights(onsets, durations, volume_times[first:stop], hrf_s)
+        responses[first:stop] += weights @ scores[start : start + _BLOCK]
+        reached[first:stop] |= np.any(weights != 0, axis=1)
+    responses[~reached] = np.nan
+    return responses
+
+
+def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read times and features; every value is a finite number."""
+    try:
+        table = pd.read_csv(path, sep="\t", na_values="n/a")
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the feature table {path}: {error}") from error
+    features = list(columns) or [name for name in table.columns if name not in _TIMES]
+    for name in (*_TIMES, *features):
+        if name not in table.columns:
+            raise InputError(f"{path} has no column '{name}'; it has {', '.join(table.columns)}")
+        column = pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+        if not np.isfinite(column).all():
+            row = int(np.flatnonzero(~np.isfinite(column))[0]) + 2
+            raise InputError(
+                f"{path}: column '{name}' holds no finite number in line {row}; mend it, or "
+                "name the columns to use in the analysis file"
+            )
+    if not features or table.empty:
+        raise InputError(f"{path} has no features: it needs rows, and columns beside the times")
+    if (table["duration"] <= 0).any():
+        raise InputError(f"{path}: durations must be above 0 s, since a feature lasts")
+    return table[[*_TIMES, *features]].astype(np.float64)

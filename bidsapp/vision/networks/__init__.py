@@ -1,0 +1,1 @@
+"""Networks whose layers are compared with the brain."""

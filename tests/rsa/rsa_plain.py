@@ -1,0 +1,107 @@
+"""Plain float64 counterparts of the engine, on the pairs themselves, with scikit-learn's fits."""
+
+import numpy as np
+from scipy.stats import pearsonr
+from sklearn.linear_model import LinearRegression, Ridge
+
+from bidsapp.rsa.gram import defined_volumes
+from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.rdm import n_volumes_of
+
+
+def prepared_columns(rdm, pairs, preparation):
+    """One RDM's chosen pairs, centred (at each lag) and of unit SD."""
+    column = rdm[pairs.index].astype(np.float64)
+    if preparation == "centred":
+        column = column - column.mean()
+    else:
+        for lag in set(pairs.lag.tolist()):
+            column[pairs.lag == lag] -= column[pairs.lag == lag].mean()
+    return column / column.std()
+
+
+def pairs_of(run, mode, min_lag_s):
+    n = n_volumes_of(run.models.shape[1])
+    defined = defined_volumes(run.models, run.targets)
+    if mode == "replicate":
+        return all_pairs(n, defined)
+    return lagged_pairs(n, lag_in_volumes(min_lag_s, run.repetition_time), run.trim_end, defined)
+
+
+def leave_one_run_out(runs, columns, region, participant, mode, fit, penalties, min_lag_s):
+    """r, R² and penalty in each run left out, NaN where there is no score."""
+    data = []
+    for run in runs:
+        target = run.targets[region, participant]
+        if np.isnan(target).all():
+            data.append(None)
+            continue
+        pairs = pairs_of(run, mode, min_lag_s)
+        if mode == "replicate":
+            x, y = (
+                run.models[columns][:, pairs.index].astype(float).T,
+                target[pairs.index].astype(float),
+            )
+        else:
+            x = np.array([prepared_columns(c, pairs, "lag-centred") for c in run.models[columns]]).T
+            y = prepared_columns(target, pairs, "lag-centred")
+        data.append((x, y))
+    here = [i for i, d in enumerate(data) if d is not None]
+    r, r2, chosen = (np.full(len(runs), np.nan) for _ in range(3))
+    if len(here) < 3:
+        return r, r2, chosen
+    fit_on = averaged if mode == "replicate" else pooled
+    for test in here:
+        training = [i for i in here if i != test]
+        penalty = None
+        if fit == "ridge":
+            means = [
+                np.mean(
+                    [
+                        score(fit_on([data[t] for t in training if t != v], fit, lam), data[v])[0]
+                        for v in training
+                    ]
+                )
+                for lam in penalties
+            ]
+            best = max(means)
+            penalty = max(p for p, m in zip(penalties, means, strict=True) if m >= best - 1e-9)
+            chosen[test] = penalty
+        r[test], r2[test] = score(fit_on([data[t] for t in training], fit, penalty), data[test])
+    return r, r2, chosen
+
+
+def averaged(data, fit, penalty):
+    """Regression with intercept in each run apart; mean of slopes and of intercepts."""
+    slopes, intercepts = [], []
+    for x, y in data:
+        if fit == "ridge":
+            mean, sd = x.mean(axis=0), x.std(axis=0)
+            model = Ridge(alpha=penalty * len(y)).fit((x - mean) / sd, y)
+            slope = model.coef_ / sd
+            intercept = model.intercept_ - slope @ mean
+        else:
+            model = LinearRegression(positive=fit == "nnls").fit(x, y)
+            slope, intercept = model.coef_, model.intercept_
+        slopes.append(slope)
+        intercepts.append(intercept)
+    return np.mean(slopes, axis=0), np.mean(intercepts)
+
+
+def pooled(data, fit, penalty):
+    """One regression on all runs, each counting alike however many pairs it has."""
+    x = np.vstack([x / np.sqrt(len(y)) for x, y in data])
+    y = np.concatenate([y / np.sqrt(len(y)) for _, y in data])
+    if fit == "ridge":
+        model = Ridge(alpha=penalty * len(data), fit_intercept=False)
+    else:
+        model = LinearRegression(positive=fit == "nnls", fit_intercept=False)
+    return model.fit(x, y).coef_, 0.0
+
+
+def score(weights, data):
+    slope, intercept = weights
+    x, y = data
+    predicted = x @ slope + intercept
+    r2 = 1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum()
+    return (0.0 if np.ptp(predicted) < 1e-12 else pearsonr(predicted, y)[0]), r2

@@ -1,0 +1,116 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from small_study import LENGTHS, MIN_LAG_S, undefine
+
+from bidsapp.rsa.rdm import correlation_distance
+from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.study import RunRDMs, study_products
+
+
+def test_modes_have_their_own_pairs(runs):
+    study = study_products(runs, MIN_LAG_S, (0.0, 4.0, 10.0))
+    for n, replicate, robust in zip(LENGTHS, study.replicate, study.robust, strict=True):
+        assert replicate.n_pairs == n * (n - 1) // 2
+        kept = n - 3  # less the film that the next run shows again
+        n_near = sum(kept - d for d in range(1, kept) if not 3 <= d <= kept - 3)
+        assert robust.n_pairs == kept * (kept - 1) // 2 - n_near
+    assert [lag.min_lag_s for lag in study.lags] == [0.0, 4.0, 10.0]
+    np.testing.assert_array_equal(study.lags[0].runs[2].xy, study.replicate[2].xy)
+    assert study.lags[2].runs[0].n_pairs == sum(LENGTHS[0] - d for d in range(5, LENGTHS[0]))
+
+
+def test_runs_are_taken_one_at_a_time(runs):
+    alive = []
+
+    def stream():
+        for run in runs:
+            alive.append(run.run)
+            yield run
+
+    study = study_products(stream(), MIN_LAG_S)
+    assert alive == ["1", "2", "3", "4"]
+    assert [products.run for products in study.robust] == alive
+    assert study.lags == ()
+
+
+def test_undefined_volume_is_dropped_in_its_run_alone(runs):
+    undefine(runs[1].models[0], 4, LENGTHS[1])
+    study = study_products(runs, MIN_LAG_S)
+    assert [products.n_dropped for products in study.replicate] == [0, 1, 0, 0]
+    assert [products.n_dropped for products in study.robust] == [0, 1, 0, 0]
+
+
+def test_lag_curve_at_zero_is_the_replicate_mode(runs):
+    study = study_products(runs, MIN_LAG_S, (0.0, 10.0))
+    models = {"all": slice(0, 4)}
+    plain = similarity(study.replicate, models, "replicate", "ols").r
+    np.testing.assert_array_equal(
+        similarity(study.lags[0].runs, models, "replicate", "ols").r, plain
+    )
+    far = similarity(study.lags[1].runs, models, "replicate", "ols").r
+    assert np.abs(far - plain).max() > 1e-3
+
+
+def autoregressive(rng, n, width, rho):
+    series = rng.normal(size=(n, width))
+    for i in range(1, n):
+        series[i] = rho * series[i - 1] + np.sqrt(1 - rho**2) * series[i]
+    return series
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """Brains of pure autocorrelated noise, and a model of smooth features that are not in them."""
+    rng = np.random.default_rng(2024)
+    kernel = np.array([0.2, 0.5, 1.0, 0.8, 0.5, 0.3])
+
+    def layer(n):
+        features = rng.normal(size=(n + 5, 60))
+        smooth = np.apply_along_axis(np.convolve, 0, features, kernel, mode="valid")
+        return correlation_distance(smooth)
+
+    def brain(n):
+        series = autoregressive(rng, n, 60, 0.5)
+        return correlation_distance(series - series.mean(axis=0))
+
+    return [
+        RunRDMs(
+            str(i),
+            np.array([layer(120) for _ in range(3)]),
+            np.array([[brain(120) for _ in range(8)]]),
+            repetition_time=2.0,
+        )
+        for i in range(3)
+    ]
+
+
+@pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
+def test_autocorrelation_alone_fools_replicate_but_not_robust(noise, fit):
+    study = study_products(noise, 20.0)
+    models, penalties = {"smooth": slice(0, 3)}, [0.01, 1.0, 100.0]
+    replicate = similarity(study.replicate, models, "replicate", fit, penalties).r
+    robust = similarity(study.robust, models, "robust", fit, penalties).r
+    assert replicate.mean() > 0.05
+    assert abs(robust.mean()) < 0.02
+
+
+def test_planted_model_is_found_in_both_modes(noise):
+    rng = np.random.default_rng(5)
+    planted = []
+    for run in noise:
+        features = autoregressive(rng, 120, 60, 0.3)
+        layers = np.array([correlation_distance(features), *run.models[:2]])
+        brains = [
+            correlation_distance(features + 1.5 * autoregressive(rng, 120, 60, 0.5))
+            for _ in range(4)
+        ]
+        planted.append(replace(run, models=layers, targets=np.array([brains])))
+    study = study_products(planted, 20.0)
+    models = {"planted": slice(0, 1), "other": slice(1, 3)}
+    for mode in ("replicate", "robust"):
+        r = similarity(getattr(study, mode), models, mode, "ols").r.mean(axis=-1)[:, 0]
+        difference = r[0] - r[1]
+        assert r[0].mean() > 0.1
+        assert difference.mean() > 3 * difference.std(ddof=1) / np.sqrt(4)

@@ -1,0 +1,51 @@
+import pytest
+
+from bidsapp.tables.columns import describe
+
+TABLES = {
+    "participant": ("similarity", "weights", "autocorrelation", "regions"),
+    "group": ("similarity", "unique", "comparisons", "lag", "components", "split"),
+}
+DESIGN = {
+    ("participant", "similarity"): "mode fit roi model run r n_pairs note",
+    ("participant", "weights"): "mode fit roi model run layer weight",
+    ("participant", "autocorrelation"): "roi run lag_s r",
+    ("group", "similarity"): (
+        "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper ci_low "
+        "ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note"
+    ),
+    ("group", "unique"): (
+        "mode fit roi control target n r_mean r_sd delta_r2_mean delta_r2_sd t df p p_bonferroni "
+        "q_fdr p_signflip note"
+    ),
+    ("group", "comparisons"): (
+        "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip"
+    ),
+    ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd",
+    ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",
+    ("group", "split"): "mode roi model r2_part note",
+}
+
+
+@pytest.mark.parametrize(("level", "desc"), [(k, d) for k, ds in TABLES.items() for d in ds])
+def test_every_column_is_described(level, desc):
+    for name, column in describe(desc, level).items():
+        assert column["Description"].endswith("."), name
+        assert set(column) <= {"Description", "Units"}
+
+
+@pytest.mark.parametrize(("key", "columns"), DESIGN.items())
+def test_columns_are_the_designs(key, columns):
+    level, desc = key
+    assert list(describe(desc, level)) == columns.split()
+
+
+def test_same_name_means_another_thing_in_another_table():
+    assert "Autocorrelation" in describe("autocorrelation", "participant")["r"]["Description"]
+    assert "Pearson" in describe("similarity", "participant")["r"]["Description"]
+    assert describe("weights") == describe("weights", "participant")
+
+
+def test_unknown_table_is_an_error():
+    with pytest.raises(KeyError):
+        describe("nosuch")

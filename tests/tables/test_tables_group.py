@@ -1,0 +1,164 @@
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bidsapp.rsa.ceiling import ceilings
+from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.study import study_products
+from bidsapp.tables.columns import describe
+from bidsapp.tables.group import group_tables
+
+LAYERS = {"good": ("first", "second"), "bad": ("only",)}
+REGIONS = ("FFA", "V1v", "V1d")
+SETS = {"functional": ("FFA",), "atlas": ("V1v", "V1d")}
+MODELS = {"good": slice(0, 2), "bad": slice(2, 3)}
+
+
+def study_of(runs):
+    return study_products(runs, 10.0, (0.0, 10.0))
+
+
+@pytest.fixture
+def study(runs):
+    return study_of(runs)
+
+
+@pytest.fixture
+def tables(study, analysis):
+    return group_tables(study, LAYERS, REGIONS, SETS, analysis, seed=1)
+
+
+def test_columns_and_rows_are_complete(tables):
+    rows = {
+        "similarity": 2 * 3 * 3 * 2,
+        "comparisons": 2 * 3 * 3,
+        "lag": 3 * 3 * 2 * 2,
+        "unique": 2 * 3 * 3 * 2,
+        "components": 2 * 3,
+        "split": 2 * 3 * 2,
+    }
+    for desc, n in rows.items():
+        assert list(tables[desc]) == list(describe(desc)), desc
+        assert len(tables[desc]) == n, desc
+
+
+def test_similarity_rows_by_hand(study, tables, analysis):
+    table = tables["similarity"].set_index(["mode", "fit", "roi", "model"]).sort_index()
+    for mode, fit in product(analysis.modes, analysis.fits):
+        runs = getattr(study, mode)
+        found = similarity(runs, MODELS, mode, fit, analysis.robust.penalties)
+        ceiling = ceilings(runs)
+        for (r, roi), (m, model) in product(enumerate(REGIONS), enumerate(MODELS)):
+            row = table.loc[(mode, fit, roi, model)]
+            of_participants = found.r[m, r].mean(axis=-1)
+            t, p = stats.ttest_1samp(np.arctanh(of_participants), 0)
+            expected = {
+                "n": 5,
+                "r_mean": of_participants.mean(),
+                "r_sd": of_participants.std(ddof=1),
+                "r2_mean": found.r2[m, r].mean(),
+                "ceiling_paper": ceiling.paper[r].mean(),
+                "ceiling_lower": ceiling.lower[r].mean(),
+                "ceiling_upper": ceiling.upper[r].mean(),
+                "t": t,
+                "df": 4,
+                "p": p,
+            }
+            for name, value in expected.items():
+                assert row[name] == pytest.approx(value, rel=1e-9), name
+            assert row["ci_low"] < row["r_mean"] < row["ci_high"]
+
+
+def test_p_is_corrected_within_its_family(tables):
+    table = tables["similarity"]
+    one = table[(table["mode"] == "robust") & (table["fit"] == "ols")]
+    for members, n in ((["FFA"], 2), (["V1v", "V1d"], 4)):
+        family = one[one["roi"].isin(members)]
+        p = family["p"].to_numpy()
+        assert len(p) == n
+        np.testing.assert_allclose(family["p_bonferroni"], np.minimum(n * p, 1))
+        np.testing.assert_allclose(family["q_fdr"], stats.false_discovery_control(p))
+
+
+def test_comparison_is_the_paired_test(study, tables):
+    found = similarity(study.robust, MODELS, "robust", "ols").r.mean(axis=-1)
+    z = np.arctanh(found)
+    row = tables["comparisons"].set_index(["mode", "fit", "roi"]).loc[("robust", "ols", "FFA")]
+    t, p = stats.ttest_rel(z[0, 0], z[1, 0])
+    assert (row["model_a"], row["model_b"]) == ("good", "bad")
+    np.testing.assert_allclose([row["t"], row["p"]], [t, p])
+    assert row["diff_z"] == pytest.approx((z[0, 0] - z[1, 0]).mean())
+    assert row["p_signflip"] == pytest.approx(2 / 2**5)
+
+
+def test_planted_region_wins_and_the_empty_one_does_not(tables):
+    table = tables["similarity"].set_index(["mode", "fit", "model", "roi"])["r_mean"]
+    for mode in ("replicate", "robust"):
+        assert table[(mode, "ols", "good", "FFA")] > table[(mode, "ols", "good", "V1v")] > 0.05
+        assert abs(table[(mode, "ols", "good", "V1d")]) < 0.03
+
+
+def test_lag_curve_repeats_replicate(tables):
+    lag = tables["lag"]
+    plain = tables["similarity"].query("mode == 'replicate'")
+    at_zero = lag[lag["min_lag_s"] == 0].merge(plain, on=["fit", "roi", "model"])
+    np.testing.assert_allclose(at_zero["r_mean_x"], at_zero["r_mean_y"])
+    assert sorted(lag["min_lag_s"].unique()) == [0.0, 10.0]
+
+
+def test_what_is_not_computed_says_so(tables):
+    for desc in ("unique", "components", "split"):
+        assert (tables[desc]["note"] == "not computed by this version").all()
+    assert tables["similarity"]["p_null"].isna().all()
+    assert tables["similarity"]["note"].str.contains("p_null").all()
+
+
+def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, analysis):
+    for run in runs:
+        run.targets[0, 1:] = np.nan
+        run.targets[1] = np.nan
+    tables = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, seed=1)
+    table = tables["similarity"].set_index("roi")
+    assert (table.loc["FFA", "n"] == 1).all()
+    assert np.isfinite(table.loc["FFA", "r_mean"]).all()
+    assert (table.loc["V1v", "n"] == 0).all()
+    assert table.loc["V1v", "r_mean"].isna().all()
+    for roi in ("FFA", "V1v"):
+        some = table.loc[roi]
+        assert some["note"].str.contains("fewer than 2 participants").all()
+        missing = ["r_sd", "ceiling_paper", "ci_low", "t", "df", "p", "q_fdr", "p_signflip"]
+        assert some[missing].isna().all(axis=None)
+    assert np.isfinite(table.loc["V1d", "p"]).all()
+
+
+def test_model_above_the_ceiling_is_noted_not_clipped(runs, analysis):
+    for run in runs:  # brains that share nothing with each other but each a model's layer
+        run.targets[0, 0], run.targets[0, 1] = run.models[0], run.models[1]
+        run.targets[0, 2:] = np.nan
+    tables = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, seed=1)
+    row = tables["similarity"].set_index(["mode", "fit", "roi", "model"])
+    row = row.loc[("robust", "ols", "FFA", "good")]
+    assert row["r_mean"] == pytest.approx(1, abs=1e-4)
+    assert row["r_mean"] > row["ceiling_paper"]
+    assert "model above ceiling_paper" in row["note"]
+
+
+def test_same_seed_gives_the_same_tables(study, analysis, tables):
+    again = group_tables(study, LAYERS, REGIONS, SETS, analysis, seed=1)
+    for desc, table in tables.items():
+        pd.testing.assert_frame_equal(table, again[desc])
+
+
+def test_single_model_has_no_pairs(study, analysis):
+    tables = group_tables(study, {"all": ("a", "b", "c")}, REGIONS, SETS, analysis, seed=1)
+    for desc in ("comparisons", "unique"):
+        assert tables[desc].empty
+        assert list(tables[desc]) == list(describe(desc))
+
+
+def test_region_in_no_set_is_refused(study, analysis):
+    with pytest.raises(ValueError, match="V1d"):
+        group_tables(study, LAYERS, REGIONS, {"some": ("FFA", "V1v")}, analysis, seed=1)
