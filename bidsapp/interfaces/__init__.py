@@ -1,0 +1,1 @@
+"""Thin nipype interfaces, one per step."""

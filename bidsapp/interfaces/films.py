@@ -1,0 +1,183 @@
+"""The step that turns one run of the film into the RDMs of several models, in one decoding."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Bunch,
+    Directory,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from bidsapp.analysis.spec import FeatureTable
+from bidsapp.arrays import Floats
+from bidsapp.dataset.derivatives import OutputTree, write_rdms
+from bidsapp.dataset.rdms import Dissimilarity
+from bidsapp.dataset.stimuli import find_film
+from bidsapp.interfaces.staging import staged_tree
+from bidsapp.rsa.rdm import correlation_distance, euclidean_distance
+from bidsapp.vision.catalogue import ModelEntry, find_model
+from bidsapp.vision.clips import FilmRun
+from bidsapp.vision.feature_tables import check_table, table_features
+from bidsapp.vision.features import extract, scratch_bytes
+from bidsapp.vision.networks.loading import load_network
+
+_BATCH = 32
+_DISTANCES = {"correlation": correlation_distance, "euclidean": euclidean_distance}
+
+
+class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
+    film = traits.Dict(mandatory=True, desc="a film run, see film_to_plain")
+    models = traits.List(traits.Str, mandatory=True, desc="models to be made")
+    labels = traits.Dict(mandatory=True, desc="model: desc label")
+    tables = traits.List(traits.Dict, mandatory=True, desc="the analysis file's feature tables")
+    stimuli_dir = Directory(exists=True, mandatory=True)
+    task = traits.Str(mandatory=True)
+    crop = traits.Int(desc="side of the centred square, in pixels")
+    hrf_s = traits.Float(mandatory=True)
+    weights_dir = Directory(exists=True)
+    catalogue = File(exists=True, desc="a user's models")
+    device = traits.Str(mandatory=True)
+    memory_gb = traits.Float(mandatory=True, desc="features beyond this go to disk")
+    scratch_gb = traits.Float(mandatory=True, desc="disk that features may take at once")
+    n_threads = traits.Int(1, usedefault=True, nohash=True, desc="threads of the networks")
+
+
+class _ModelRDMsOutputSpec(TraitedSpec):
+    staged = Directory(exists=True)
+
+
+class ModelRDMs(SimpleInterface):
+    """RDMs of all layers of several models for one run of the film."""
+
+    input_spec = _ModelRDMsInputSpec
+    output_spec = _ModelRDMsOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        inputs = self.inputs
+        film = film_from_plain(inputs.film)
+        catalogue = Path(inputs.catalogue) if isdefined(inputs.catalogue) else None
+        tables = {table["name"]: FeatureTable.model_validate(table) for table in inputs.tables}
+        entries = [find_model(name, catalogue) for name in inputs.models if name not in tables]
+        tree = staged_tree(runtime.cwd)
+        for name in inputs.models:
+            if name in tables:
+                self._table(tree, film, tables[name])
+        torch.set_num_threads(inputs.n_threads)
+        n_volumes = len(film.volume_times)
+        for group in share_decoding(entries, n_volumes, inputs.scratch_gb * 1e9):
+            self._networks(tree, film, group, Path(runtime.cwd))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+    def _networks(
+        self, tree: OutputTree, film: FilmRun, entries: Sequence[ModelEntry], cwd: Path
+    ) -> None:
+        inputs = self.inputs
+        weights = Path(inputs.weights_dir) if isdefined(inputs.weights_dir) else None
+        responses = extract(
+            [load_network(entry, weights) for entry in entries],
+            film,
+            inputs.crop if isdefined(inputs.crop) else None,
+            inputs.device,
+            cwd,
+            int(inputs.memory_gb * 1e9),
+            _BATCH,
+            inputs.hrf_s,
+        )
+        for entry in entries:
+            layers = responses.pop(entry.name)
+            rdms = {
+                layer: _DISTANCES[entry.dissimilarity](units) for layer, units in layers.items()
+            }
+            self._write(tree, film, entry.name, rdms, entry.dissimilarity)
+
+    def _table(self, tree: OutputTree, film: FilmRun, table: FeatureTable) -> None:
+        stimuli = Path(self.inputs.stimuli_dir)
+        files = {run: find_film(stimuli, pattern) for run, pattern in table.files.items()}
+        features = table_features(
+            files[film.run],
+            table.columns,
+            film.volume_times,
+            list(files.values()),
+            self.inputs.hrf_s,
+        )
+        check_table(table.name, features.shape[1], table.dissimilarity)
+        rdm = _DISTANCES[table.dissimilarity](features)
+        self._write(tree, film, table.name, {table.name: rdm}, table.dissimilarity)
+
+    def _write(
+        self,
+        tree: OutputTree,
+        film: FilmRun,
+        model: str,
+        rdms: Mapping[str, Floats],
+        dissimilarity: Dissimilarity,
+    ) -> None:
+        path = tree.path(
+            "stimulus_rdms",
+            task=self.inputs.task,
+            run=film.run,
+            stat=f"{dissimilarity}distance",
+            desc=self.inputs.labels[model],
+        )
+        write_rdms(
+            path,
+            np.stack(list(rdms.values())),
+            list(rdms),
+            "layer",
+            film.volume_times,
+            {"model": model, "run": film.run, "film": film.film.name},
+            dissimilarity,
+        )
+
+
+def share_decoding(
+    entries: Sequence[ModelEntry], n_volumes: int, scratch_bytes_allowed: float
+) -> Iterator[list[ModelEntry]]:
+    """Group models so that each group's features fit on scratch; a group shares one decoding."""
+    group: list[ModelEntry] = []
+    taken = 0
+    for entry in entries:
+        size = scratch_bytes(entry, n_volumes)
+        if group and taken + size > scratch_bytes_allowed:
+            yield group
+            group, taken = [], 0
+        group.append(entry)
+        taken += size
+    if group:
+        yield group
+
+
+def film_to_plain(film: FilmRun) -> dict[str, Any]:
+    """Turn a film run into plain values, which nipype can hash and send to another process."""
+    return {
+        "run": film.run,
+        "film": str(film.film),
+        "start_s": film.start_s,
+        "duration_s": film.duration_s,
+        "frame_index": film.frame_index.tolist(),
+        "frame_times": film.frame_times.tolist(),
+        "volume_times": film.volume_times.tolist(),
+    }
+
+
+def film_from_plain(values: Mapping[str, Any]) -> FilmRun:
+    """Invert `film_to_plain`."""
+    return FilmRun(
+        run=values["run"],
+        film=Path(values["film"]),
+        start_s=values["start_s"],
+        duration_s=values["duration_s"],
+        frame_index=np.asarray(values["frame_index"], np.int64),
+        frame_times=np.asarray(values["frame_times"], np.float64),
+        volume_times=np.asarray(values["volume_times"], np.float64),
+    )

@@ -1,0 +1,202 @@
+"""The steps that find regions and carry them to the grid of every movie run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from nibabel import Nifti1Image
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Bunch,
+    Directory,
+    File,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from bidsapp.analysis.spec import AtlasRegions, FunctionalRegions
+from bidsapp.arrays import Bools, Floats
+from bidsapp.dataset.atlas import open_atlas
+from bidsapp.dataset.derivatives import write_image, write_segmentation
+from bidsapp.interfaces.masks import save_masks
+from bidsapp.interfaces.staging import staged_tree
+from bidsapp.rois.atlas import AtlasLabels, atlas_regions, carry_atlas
+from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
+from bidsapp.rois.images import same_grid
+from bidsapp.rois.transforms import TemplateTransforms, template_transforms
+from bidsapp.tables.regions import atlas_rows, functional_rows, region_table
+
+
+class _RegionsInputSpec(BaseInterfaceInputSpec):
+    spec = traits.Dict(mandatory=True, desc="the analysis file's functional or atlas part")
+    transforms = traits.Dict(mandatory=True, desc="'from->to': ITK file")
+    space = traits.Str(mandatory=True, desc="space of the BOLD")
+    template_transform = File(exists=True, desc="atlas's template to MNI152NLin2009cAsym")
+    allow_template_mismatch = traits.Bool(False, usedefault=True)
+    movie_masks = traits.List(
+        File(exists=True), mandatory=True, desc="brain mask of each movie run"
+    )
+    entities = traits.Dict(mandatory=True, desc="BIDS entities of what is written")
+    metadata = traits.Dict(mandatory=True, desc="SpatialReference and Sources")
+
+
+class _RegionsOutputSpec(TraitedSpec):
+    staged = Directory(exists=True)
+    masks = traits.List(File(exists=True), desc="masks on the grid of each movie run")
+    table = File(exists=True, desc="one row a region and hemisphere")
+
+
+class _FunctionalInputSpec(_RegionsInputSpec):
+    t_maps = traits.Dict(mandatory=True, desc="contrast: file")
+    z_maps = traits.Dict(mandatory=True, desc="contrast: file")
+    mask = File(exists=True, mandatory=True, desc="brain mask of the localizer")
+
+
+class FunctionalRegionMasks(SimpleInterface):
+    """Find category-selective regions on the localizer's grid and on every movie run's."""
+
+    input_spec = _FunctionalInputSpec
+    output_spec = _RegionsOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        spec = FunctionalRegions.model_validate(self.inputs.spec)
+        transforms = _transforms(self.inputs, spec.template)
+        t_maps, z_maps = _read_maps(self.inputs.t_maps), _read_maps(self.inputs.z_maps)
+        brain, affine = _read_mask(self.inputs.mask)
+        priors = native_priors(spec, transforms.to_template)
+        found = find_regions(t_maps, z_maps, brain, affine, priors, spec)
+
+        def on_grid(mask: Bools, grid_affine: Floats) -> list[FoundRegion]:
+            one_grid = same_grid(brain.shape, affine, mask.shape, grid_affine)
+            if one_grid and np.array_equal(mask, brain):
+                return found
+            return carry_regions(found, t_maps, affine, mask, grid_affine, priors, spec)
+
+        tree = staged_tree(runtime.cwd)
+        metadata = {**self.inputs.metadata, **_provenance(transforms, spec.template)}
+        for region in found:
+            self._write(
+                tree.path(
+                    "region_mask",
+                    **self.inputs.entities,
+                    label=region.name,
+                    desc=f"top{spec.voxels}",
+                ),
+                region,
+                affine,
+                metadata,
+            )
+        masks = []
+        for i, path in enumerate(self.inputs.movie_masks):
+            regions = on_grid(*_read_mask(path))
+            target = Path(runtime.cwd) / f"functional_{i}.npz"
+            masks.append(str(save_masks(target, {region.name: region.mask for region in regions})))
+        self._results |= {
+            "staged": str(tree.root),
+            "masks": masks,
+            "table": _write_rows(runtime.cwd, region_table(functional_rows(found, spec))),
+        }
+        return runtime
+
+    @staticmethod
+    def _write(
+        path: Path, region: FoundRegion, affine: Floats, metadata: Mapping[str, Any]
+    ) -> None:
+        peaks = [
+            {"Hemisphere": peak.hemisphere, "Millimetres": peak.mm, "T": peak.t, "Z": peak.z}
+            for peak in region.peaks
+        ]
+        described = {
+            **metadata,
+            "Type": "ROI",
+            "Voxels": dict(region.n_voxels),
+            "Peaks": peaks,
+            "Flags": list(region.flags),
+        }
+        write_image(path, region.mask, affine, described)
+
+
+class _AtlasInputSpec(_RegionsInputSpec):
+    atlas_dir = Directory(exists=True, mandatory=True, desc="the atlas's own download")
+
+
+class AtlasRegionMasks(SimpleInterface):
+    """Carry the probabilistic atlas to every movie run's grid; write the first run's labels."""
+
+    input_spec = _AtlasInputSpec
+    output_spec = _RegionsOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        spec = AtlasRegions.model_validate(self.inputs.spec)
+        transforms = _transforms(self.inputs, spec.template)
+        atlas = open_atlas(Path(self.inputs.atlas_dir))
+        grids: list[tuple[Bools, Floats, AtlasLabels]] = []
+        masks = []
+        for i, path in enumerate(self.inputs.movie_masks):
+            brain, affine = _read_mask(path)
+            labels = next(
+                (
+                    known
+                    for mask, other, known in grids
+                    if same_grid(mask.shape, other, brain.shape, affine)
+                ),
+                None,
+            )
+            if labels is None:
+                carried = carry_atlas(atlas.files, transforms.to_native, brain.shape, affine)
+                labels = atlas_regions(carried, atlas.labels, spec.regions)
+                grids.append((brain, affine, labels))
+            target = Path(runtime.cwd) / f"atlas_{i}.npz"
+            inside = {name: labels.mask(name) & brain for name in labels.regions}
+            masks.append(str(save_masks(target, inside)))
+        tree = staged_tree(runtime.cwd)
+        brain, affine, labels = grids[0]
+        metadata = {**self.inputs.metadata, **_provenance(transforms, spec.template)}
+        path = tree.path("atlas_dseg", **self.inputs.entities, atlas=spec.name)
+        write_segmentation(path, labels.dseg, affine, labels.regions, metadata)
+        self._results |= {
+            "staged": str(tree.root),
+            "masks": masks,
+            "table": _write_rows(runtime.cwd, region_table(atlas_rows(labels, brain))),
+        }
+        return runtime
+
+
+def _transforms(inputs: Bunch, template: str) -> TemplateTransforms:
+    bridge = inputs.template_transform
+    return template_transforms(
+        {name: Path(path) for name, path in inputs.transforms.items()},
+        template,
+        inputs.space,
+        Path(bridge) if isdefined(bridge) else None,
+        inputs.allow_template_mismatch,
+    )
+
+
+def _provenance(transforms: TemplateTransforms, template: str) -> dict[str, Any]:
+    return {
+        "Template": template,
+        "TemplateMatched": transforms.exact,
+        "Transforms": [path.name for path in transforms.files],
+    }
+
+
+def _read_maps(paths: Mapping[str, str]) -> dict[str, Floats]:
+    return {
+        contrast: Nifti1Image.from_filename(path).get_fdata() for contrast, path in paths.items()
+    }
+
+
+def _read_mask(path: str) -> tuple[Bools, Floats]:
+    image = Nifti1Image.from_filename(path)
+    return np.asarray(image.dataobj) > 0, image.affine
+
+
+def _write_rows(cwd: str, table: pd.DataFrame) -> str:
+    path = Path(cwd) / "regions.tsv"
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return str(path)

@@ -1,0 +1,162 @@
+"""The steps that compare RDMs: of one participant, and of the group."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Bunch,
+    Directory,
+    SimpleInterface,
+    TraitedSpec,
+    traits,
+)
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.arrays import Floats
+from bidsapp.dataset.derivatives import read_rdms, write_table
+from bidsapp.interfaces.staging import staged_tree
+from bidsapp.rsa.rdm import n_volumes_of, to_square
+from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
+from bidsapp.tables.columns import describe
+from bidsapp.tables.group import group_tables
+from bidsapp.tables.participant import participant_tables
+
+
+class _StudyInputSpec(BaseInterfaceInputSpec):
+    analysis = traits.Dict(mandatory=True, desc="the analysis")
+    model_rdms = traits.Dict(mandatory=True, desc="run: list of files, in the order of the models")
+    brain_rdms = traits.Dict(mandatory=True, desc="run: participant: file")
+    repetition_time = traits.Float(mandatory=True, desc="s")
+
+
+class _TablesOutputSpec(TraitedSpec):
+    staged = Directory(exists=True)
+
+
+class _ParticipantInputSpec(_StudyInputSpec):
+    entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
+
+
+class ParticipantSimilarity(SimpleInterface):
+    """Predict a participant's RDMs from every model's, run by run left out; write the tables."""
+
+    input_spec = _ParticipantInputSpec
+    output_spec = _TablesOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        study = _Study(self.inputs)
+        tables = participant_tables(
+            study.products(lag_curve_s=()),
+            study.layers,
+            study.analysis.region_names,
+            study.analysis,
+        )
+        tree = staged_tree(runtime.cwd)
+        for desc, table in tables.items():
+            path = tree.path("participant_stats", **self.inputs.entities, desc=desc)
+            write_table(path, table, describe(desc, "participant"))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+
+class _GroupInputSpec(_StudyInputSpec):
+    seed = traits.Int(mandatory=True, desc="of the bootstrap")
+
+
+class GroupStatistics(SimpleInterface):
+    """Compare all participants' RDMs with every model's and with each other; write the tables."""
+
+    input_spec = _GroupInputSpec
+    output_spec = _TablesOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        study = _Study(self.inputs)
+        analysis = study.analysis
+        tables = group_tables(
+            study.products(analysis.statistics.lag_curve_s),
+            study.layers,
+            analysis.region_names,
+            {
+                "functional": [region.name for region in analysis.functional.regions],
+                "atlas": list(analysis.atlas.regions),
+            },
+            analysis,
+            self.inputs.seed,
+        )
+        tree = staged_tree(runtime.cwd)
+        for desc, table in tables.items():
+            path = tree.path("group_stats", task=analysis.movie.task, desc=desc)
+            write_table(path, table, describe(desc))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+
+class _Study:
+    """RDM files as the engine wants them: one run's arrays at a time."""
+
+    def __init__(self, inputs: Bunch) -> None:
+        self.analysis = Analysis.model_validate(inputs.analysis)
+        self._model_files: Mapping[str, Sequence[str]] = inputs.model_rdms
+        self._brain_files: Mapping[str, Mapping[str, str]] = inputs.brain_rdms
+        self._repetition_time: float = inputs.repetition_time
+        everyone = {label for files in self._brain_files.values() for label in files}
+        self.participants = tuple(sorted(everyone))
+        first = next(iter(self._model_files.values()))
+        self.layers = {
+            model: read_rdms(Path(path)).names
+            for model, path in zip(self.analysis.models, first, strict=True)
+        }
+
+    def products(self, lag_curve_s: Sequence[float]) -> StudyProducts:
+        """Reduce all runs to the engine's products, one run in memory at a time."""
+        return study_products(self._runs(), self.analysis.robust.min_lag_s, lag_curve_s)
+
+    def _runs(self) -> Iterator[RunRDMs]:
+        for film_run in self.analysis.movie.runs:
+            files = self._brain_files.get(film_run.run)
+            if not files:
+                continue
+            models = np.concatenate(
+                [read_rdms(Path(path)).rdms for path in self._model_files[film_run.run]]
+            )
+            n_volumes = n_volumes_of(models.shape[1])
+            targets = np.full(
+                (len(self.analysis.region_names), len(self.participants), models.shape[1]),
+                np.nan,
+                np.float32,
+            )
+            for column, label in enumerate(self.participants):
+                if label in files:
+                    targets[:, column] = self._regions(Path(files[label]), n_volumes)
+            shared_s = film_run.shared_with_next_s if self.analysis.robust.trim_shared_film else 0.0
+            yield RunRDMs(
+                run=film_run.run,
+                models=models,
+                targets=targets,
+                repetition_time=self._repetition_time,
+                trim_end=round(shared_s / self._repetition_time),
+            )
+
+    def _regions(self, path: Path, n_volumes: int) -> Floats:
+        """Read one participant's RDMs of one run, (n_regions, n_pairs); absent regions are NaN."""
+        file = read_rdms(path)
+        by_name = dict(zip(file.names, file.rdms, strict=True))
+        n_pairs = n_volumes * (n_volumes - 1) // 2
+        rows = [
+            fit_length(by_name[name], n_volumes) if name in by_name else np.full(n_pairs, np.nan)
+            for name in self.analysis.region_names
+        ]
+        return np.asarray(rows, np.float32)
+
+
+def fit_length(rdm: Floats, n_volumes: int) -> Floats:
+    """Cut a condensed RDM to its first volumes, or fill it up with undefined ones (NaN)."""
+    have = n_volumes_of(len(rdm))
+    if have == n_volumes:
+        return rdm
+    both = min(have, n_volumes)
+    square = np.full((n_volumes, n_volumes), np.nan, rdm.dtype)
+    square[:both, :both] = to_square(rdm)[:both, :both]
+    return square[np.triu_indices(n_volumes, 1)]

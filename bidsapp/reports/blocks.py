@@ -1,0 +1,202 @@
+"""Parts that the participants' page and the group's page have in common."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from bidsapp.analysis.spec import Analysis, Fit
+from bidsapp.errors import InputError
+from bidsapp.files import write_text
+from bidsapp.reports.figures import similarity_bars
+from bidsapp.reports.methods import methods
+from bidsapp.reports.page import (
+    Block,
+    Listing,
+    Notes,
+    Picture,
+    References,
+    Section,
+    Table,
+    Text,
+    cell,
+    listed,
+)
+from bidsapp.reports.style import model_looks, svg_text
+
+XML = '<?xml version="1.0" encoding="utf-8"?>\n'
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a page says of the run that made it.
+
+    Attributes
+    ----------
+    version
+        Of moviersa.
+    command
+        The command line, as typed.
+    settings
+        The settings, as TOML.
+    versions
+        Of each piece of software, by name.
+    warnings
+        Sentences for the head of the page.
+    space
+        Space of the outputs, such as ``T1w``.
+    """
+
+    version: str
+    command: str
+    settings: str
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    space: str = "T1w"
+
+
+@dataclass(frozen=True)
+class Album:
+    """Where a page's figures are saved; files are named relative to the root of the outputs."""
+
+    root: Path
+    place: Callable[[str], Path]
+
+    def picture(
+        self, name: str, figure: Figure, *, alt: str, caption: str, source: Path, folded: str = ""
+    ) -> Picture:
+        """Save a figure as SVG and return it for the page."""
+        svg = svg_text(figure, name)
+        path = self.place(name)
+        write_text(path, XML + svg)
+        return Picture(svg, alt, caption, self.relative(path), self.relative(source), folded)
+
+    def relative(self, path: Path) -> str:
+        """Return a path as the pages name it."""
+        return path.relative_to(self.root).as_posix()
+
+
+def section(title: str, *parts: Callable[[], Iterable[Block]]) -> Section:
+    """Return a section; a part whose files are absent or odd says so in its place."""
+    blocks: list[Block] = []
+    for part in parts:
+        try:
+            blocks.extend(part())
+        except InputError as error:
+            blocks.append(Notes((str(error),)))
+    return Section(title, tuple(blocks))
+
+
+def region_sets(analysis: Analysis) -> dict[str, tuple[str, ...]]:
+    """Return the sets of regions that are not empty: functional and atlas."""
+    functional = tuple(region.name for region in analysis.functional.regions)
+    sets = {"functional": functional, "atlas": analysis.atlas.regions}
+    return {name: regions for name, regions in sets.items() if regions}
+
+
+def similarity_blocks(
+    album: Album,
+    analysis: Analysis,
+    bars: pd.DataFrame,
+    points: pd.DataFrame,
+    source: Path,
+    legend: str,
+) -> Iterator[Block]:
+    """Draw similarity for each set of regions and fit, the first fit open and the others folded.
+
+    Parameters
+    ----------
+    bars
+        ``mode fit roi model r_mean r_sd`` and, for the group, ceilings and ``p_null``.
+    points
+        ``mode fit roi model r``.
+    legend
+        What bars, error bars and dots are.
+    """
+    if not bars["r_mean"].notna().any():
+        yield Notes((f"{album.relative(source)} holds no similarity: nothing to draw.",))
+        return
+    for place, fit in enumerate(analysis.fits):
+        for name, regions in region_sets(analysis).items():
+            ours = bars[(bars["fit"] == fit) & bars["roi"].isin(regions)]
+            figure = similarity_bars(
+                ours,
+                points[points["fit"] == fit],
+                regions,
+                model_looks(analysis.models),
+                analysis.modes,
+            )
+            yield album.picture(
+                f"similarity-{name}-{fit}",
+                figure,
+                alt=_described(analysis, ours, name, regions, fit),
+                caption=f"Similarity of each model to the {name} regions, fit {fit}. {legend}",
+                source=source,
+                folded="" if place == 0 else f"The same with the fit {fit}: {name} regions",
+            )
+
+
+def _described(
+    analysis: Analysis, bars: pd.DataFrame, name: str, regions: Sequence[str], fit: Fit
+) -> str:
+    parts = [
+        f"Bar chart of the similarity of {len(analysis.models)} models ({listed(analysis.models)}) "
+        f"to {len(regions)} {name} regions ({listed(regions)}), fit {fit}."
+    ]
+    for mode in analysis.modes:
+        ours = bars[(bars["mode"] == mode) & bars["r_mean"].notna()]
+        if not ours.empty:
+            best = ours.iloc[int(ours["r_mean"].to_numpy(float).argmax())]
+            parts.append(
+                f"In the mode {mode} the highest is {best['model']} in {best['roi']}, "
+                f"r = {best['r_mean']:.3f}."
+            )
+    return " ".join(parts)
+
+
+def mean_tables(analysis: Analysis, bars: pd.DataFrame, source: str) -> Iterator[Block]:
+    """Return mean similarity, regions by models, per fit and mode; the highest is strong."""
+    for place, fit in enumerate(analysis.fits):
+        for mode in analysis.modes:
+            ours = bars[(bars["fit"] == fit) & (bars["mode"] == mode)]
+            grid = ours.pivot_table(index="roi", columns="model", values="r_mean", dropna=False)
+            grid = grid.reindex(index=list(analysis.region_names), columns=list(analysis.models))
+            best = {
+                (row, int(values.to_numpy().argmax()) + 1)
+                for row, (_, values) in enumerate(grid.fillna(float("-inf")).iterrows())
+                if grid.iloc[row].notna().any()
+            }
+            rows = tuple(
+                (str(region), *(cell(float(value)) for value in values))
+                for region, values in zip(grid.index, grid.to_numpy(float), strict=True)
+            )
+            yield Table(
+                header=("region", *map(str, grid.columns)),
+                rows=rows,
+                caption=f"Mean r, mode {mode}, fit {fit}; the highest of each region is bold",
+                source=source,
+                folded=place > 0,
+                strong=frozenset(best),
+            )
+
+
+def methods_section(analysis: Analysis, facts: RunFacts) -> Section:
+    """Return the methods of this run, with the works cited."""
+    text = methods(analysis, facts.versions)
+    paragraphs = [Text(body, title) for title, body in text.paragraphs]
+    return Section("Methods", (*paragraphs, References(text.references)))
+
+
+def settings_section(facts: RunFacts) -> Section:
+    """Return command, settings and versions."""
+    versions = tuple(sorted(facts.versions.items()))
+    return Section(
+        "Settings and versions",
+        (
+            Listing("Command", facts.command),
+            Listing("Settings (TOML)", facts.settings),
+            Table(("software", "version"), versions, "Versions of the software", folded=True),
+        ),
+    )

@@ -1,0 +1,186 @@
+"""The page of the group."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from bidsapp.errors import InputError
+from bidsapp.reports.blocks import (
+    Album,
+    RunFacts,
+    mean_tables,
+    methods_section,
+    region_sets,
+    section,
+    settings_section,
+    similarity_blocks,
+)
+from bidsapp.reports.figures import lag_curve
+from bidsapp.reports.outputs import Outputs, read_columns
+from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
+from bidsapp.reports.participant import mean_over_runs, region_counts
+from bidsapp.reports.style import model_looks
+
+CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
+SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "note")
+
+
+def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
+    """Return the group's page, section by section."""
+    page = _Page(outputs, facts)
+    return (
+        section("Summary", page.summary),
+        section("Participants", page.participants),
+        section("Similarity", page.similarity),
+        section("Lag between volumes", page.lag),
+        section("Tables", page.similarity_table, page.comparisons, page.notes),
+        methods_section(outputs.analysis, facts),
+        settings_section(facts),
+    )
+
+
+class _Page:
+    """The group's parts; each raises InputError where its files are absent or odd."""
+
+    def __init__(self, outputs: Outputs, facts: RunFacts) -> None:
+        self.outputs = outputs
+        self.facts = facts
+        self.album = Album(
+            outputs.tree.root, lambda name: outputs.tree.path("group_figure", name=name)
+        )
+
+    def summary(self) -> Iterator[Block]:
+        analysis = self.outputs.analysis
+        participants = self.outputs.participants()
+        regions = (
+            (f"Regions, {name}", str(len(its))) for name, its in region_sets(analysis).items()
+        )
+        yield Facts(
+            (
+                ("Participants", str(len(participants))),
+                ("Movie runs", str(len(analysis.movie.runs))),
+                *regions,
+                ("Models", str(len(analysis.models))),
+                ("Space", self.outputs.space),
+            )
+        )
+        few = (
+            ("Fewer than two participants: there are no tests and no noise ceilings.",)
+            if len(participants) < 2
+            else ()
+        )
+        yield Notes((*self.facts.warnings, *few))
+        yield Text(f"Models: {listed(analysis.models)}. Modes: {listed(analysis.modes)}. "
+                   f"Fits: {listed(analysis.fits)}.")  # fmt: skip
+
+    def participants(self) -> Iterator[Block]:
+        total = len(self.outputs.analysis.movie.runs)
+        rows = []
+        with_scores = self.outputs.participants()
+        for participant in self.outputs.tree.participants():
+            runs = self.outputs.rdm_files(participant)
+            absent = [run.run for run in self.outputs.analysis.movie.runs if run.run not in runs]
+            remarks = [f"Missing runs: {listed(absent)}."] if absent else []
+            if participant not in with_scores:
+                remarks.append("No similarity table: not in the group.")
+            try:
+                counts, sentences = region_counts(self.outputs, participant)
+            except InputError as error:
+                counts, sentences = {}, (str(error),)
+            found = [counts.get(name, "n/a") for name in region_sets(self.outputs.analysis)]
+            said = " ".join([*remarks, *sentences]) or "none"
+            rows.append((f"sub-{participant}", f"{len(runs)} of {total}", *found, said))
+        names = tuple(f"{name} regions" for name in region_sets(self.outputs.analysis))
+        yield Table(
+            header=("participant", "movie runs", *names, "missing or flagged"),
+            rows=tuple(rows),
+            caption="Who took part, and who is missing what",
+        )
+
+    def similarity(self) -> Iterator[Block]:
+        path, bars = self._similarity()
+        yield Text(
+            "Two modes side by side: replicate takes the paper's choices and is inflated by slow "
+            "fluctuations of the signal; robust guards against them. Their scales differ."
+        )
+        marks = (
+            " A star marks p_null under .05 (circular shifts, not corrected)."
+            if "p_null" in bars and bars["p_null"].notna().any()
+            else " No star is drawn: p_null has not been computed."
+        )
+        legend = (
+            "Bars: mean over participants; error bars: SD; dots: participants. Grey band: noise "
+            "ceiling from the mean of the other (lower) to all (upper) participants; dashed line: "
+            f"noise ceiling as in the paper.{marks}"
+        )
+        points, unread = self._points()
+        if unread:
+            yield Notes(unread)
+        analysis = self.outputs.analysis
+        yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
+        if not bars.empty:
+            yield from mean_tables(analysis, bars, self.album.relative(path))
+
+    def _similarity(self) -> tuple[Path, pd.DataFrame]:
+        path = self.outputs.group_path("similarity")
+        return path, read_columns(path, SIMILARITY)
+
+    def _points(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """Participants' means over runs, and sentences on tables that could not be read."""
+        found, unread = [], []
+        for participant in self.outputs.participants():
+            path = self.outputs.participant_path(participant, "similarity")
+            try:
+                table = read_columns(path, ("mode", "fit", "roi", "model", "run", "r"))
+            except InputError as error:
+                unread.append(f"sub-{participant} has no dots: {error}")
+            else:
+                found.append(mean_over_runs(table).rename(columns={"r_mean": "r"}))
+        empty = pd.DataFrame(columns=["mode", "fit", "roi", "model", "r"])
+        filled = [table for table in found if not table.empty]
+        return (pd.concat(filled) if filled else empty), tuple(unread)
+
+    def lag(self) -> Iterator[Block]:
+        path = self.outputs.group_path("lag")
+        table = read_columns(path, ("fit", "roi", "model", "min_lag_s", "r_mean"))
+        if not table["r_mean"].notna().any():
+            yield Notes((f"{self.album.relative(path)} holds no values: nothing to draw.",))
+            return
+        analysis = self.outputs.analysis
+        fits = [fit for fit in analysis.fits if (table["fit"] == fit).any()]
+        for place, fit in enumerate(fits):
+            yield self.album.picture(
+                f"lag-{fit}",
+                lag_curve(
+                    table[table["fit"] == fit], analysis.region_names, model_looks(analysis.models)
+                ),
+                alt=f"Similarity of each model to each region, fit {fit}, against the least time "
+                "between the two volumes of a pair.",
+                caption="Mode replicate without pairs of volumes nearer than some time, fit "
+                f"{fit}. What falls away with the near pairs is owed to slow fluctuations, not to "
+                "the film.",
+                source=path,
+                folded="" if place == 0 else f"The same with the fit {fit}",
+            )
+
+    def similarity_table(self) -> Iterator[Block]:
+        path, table = self._similarity()
+        caption = f"Similarity: all {len(table)} rows"
+        yield table_of(table, caption, self.album.relative(path), folded=True)
+
+    def comparisons(self) -> Iterator[Block]:
+        path = self.outputs.group_path("comparisons")
+        table = read_columns(path, ("mode", "fit", "roi", "model_a", "model_b"))
+        caption = f"Models compared in pairs: all {len(table)} rows"
+        yield table_of(table, caption, self.album.relative(path), folded=True)
+
+    def notes(self) -> Iterator[Block]:
+        path, table = self._similarity()
+        counts = table["note"].dropna().value_counts()
+        yield Table(
+            header=("note", "rows"),
+            rows=tuple((str(note), str(count)) for note, count in counts.items()),
+            caption="Notes in the similarity table",
+            source=self.album.relative(path),
+        )

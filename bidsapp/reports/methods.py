@@ -1,0 +1,272 @@
+"""The methods text of a run: sentences that hold for this analysis only, with works cited."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import yaml
+
+from bidsapp.analysis.spec import Analysis, Contrast, Fit, Localizer
+
+_HRF = {
+    "glover": "the double-gamma response ({glover})",
+    "glover + derivative": "the double-gamma response ({glover}) and its temporal derivative",
+    "spm": "the double-gamma response ({spm})",
+    "spm + derivative": "the double-gamma response ({spm}) and its temporal derivative",
+}
+_NOISE = {"ar1": "a first-order autoregressive noise model", "ols": "ordinary least squares"}
+_FITS: dict[Fit, str] = {
+    "ols": "ordinary least squares",
+    "nnls": "non-negative least squares ({nnls})",
+    "ridge": "ridge regression whose penalty was chosen by leaving out each training run in turn",
+}
+
+
+@dataclass(frozen=True)
+class Methods:
+    """Paragraphs with their titles, and the works cited in them, in full."""
+
+    paragraphs: tuple[tuple[str, str], ...]
+    references: tuple[str, ...]
+
+
+def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
+    """Describe what this analysis does.
+
+    Parameters
+    ----------
+    analysis
+        The analysis; parts that it does not use are not mentioned.
+    versions
+        Version of each piece of software by name, as far as known (``moviersa``, ``fMRIPrep``,
+        ``nilearn``, ...).
+    """
+    parts = (
+        ("Software and data", _software(analysis, versions)),
+        ("Functional regions", _functional(analysis, versions)),
+        ("Atlas regions", _atlas(analysis, versions)),
+        ("Brain dissimilarity", _brain(analysis)),
+        ("Models", _models(analysis, versions)),
+        ("Similarity of models and brain", _similarity(analysis)),
+        ("Statistics over participants", _statistics(analysis)),
+    )
+    paragraphs = tuple((title, text) for title, text in parts if text)
+    said = " ".join(text for _, text in paragraphs)
+    cited = sorted(work["full"] for work in _works().values() if work["short"] in said)
+    return Methods(paragraphs, tuple(cited))
+
+
+def methods_text(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    """Return the methods of this analysis as Markdown, with the list of works cited."""
+    text = methods(analysis, versions)
+    parts = ["# Methods", *(f"## {title}\n\n{body}" for title, body in text.paragraphs)]
+    parts += ["## References", "\n".join(f"- {work}" for work in text.references)]
+    return "\n\n".join(parts) + "\n"
+
+
+@cache
+def _works() -> dict[str, dict[str, str]]:
+    source = files("bidsapp.reports").joinpath("references.yaml")
+    return dict(yaml.safe_load(source.read_text(encoding="utf-8")))
+
+
+def _cite(*keys: str) -> str:
+    return "; ".join(_works()[key]["short"] for key in keys)
+
+
+def _called(name: str, versions: Mapping[str, str]) -> str:
+    """Return the name of a program with its version, where that is known."""
+    folded = {key.lower(): version for key, version in versions.items()}
+    version = folded.get(name.lower())
+    return f"{name} {version}" if version else name
+
+
+def _software(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    movie = analysis.movie
+    return (
+        f"The analysis {analysis.name} compares responses to a film (task {movie.task}, "
+        f"{len(movie.runs)} runs) with vision models. It was computed with "
+        f"{_called('moviersa', versions)}, which runs its steps with {_called('nipype', versions)} "
+        f"({_cite('nipype')}) on data in the Brain Imaging Data Structure ({_cite('bids')}). "
+        f"Preprocessing was done before by {_called('fMRIPrep', versions)} ({_cite('fmriprep')}) "
+        f"and is described in its own report. The method follows {_cite('paper')}."
+    )
+
+
+def _functional(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    functional, localizer = analysis.functional, analysis.localizer
+    if localizer is None or not functional.regions:
+        return ""
+    contested = (
+        "A voxel could belong to several regions."
+        if functional.allow_overlap
+        else "A voxel claimed by several regions went to the one with the higher t in its own "
+        "contrast, ties to the nearer peak, and the others were filled up from their spheres."
+    )
+    radii = sorted(
+        {sphere.radius_mm for region in functional.regions for sphere in region.search.values()}
+    )
+    names = _words([region.name for region in functional.regions])
+    return (
+        f"{_glm(localizer, versions)} The functional regions were {names}. For each region and "
+        f"hemisphere a published centre in {functional.template} was carried into the "
+        f"participant's own space as a point; the voxel of highest t within {_between(radii)} mm "
+        f"of it became the centre of a sphere of {functional.sphere_mm:g} mm radius. The spheres "
+        f"of both hemispheres were joined and their {functional.voxels} voxels of highest t taken. "
+        f"{contested} A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
+        "fewer voxels, was kept and flagged."
+    )
+
+
+def _glm(localizer: Localizer, versions: Mapping[str, str]) -> str:
+    hrf = _HRF[localizer.hrf_model].format(glover=_cite("glover"), spm=_cite("spm"))
+    confounds = _words([*localizer.confounds, "non-steady-state volumes"])
+    contrasts = "; ".join(f"{name}: {_sides(its)}" for name, its in localizer.contrasts.items())
+    smoothing = (
+        f"smoothed with a kernel of {localizer.smoothing_fwhm_mm:g} mm full width at half maximum"
+        if localizer.smoothing_fwhm_mm
+        else "left unsmoothed"
+    )
+    return (
+        f"The localizer (task {localizer.task}, {_runs(localizer.runs)}) was {smoothing} and "
+        f"modelled with {_called('nilearn', versions)} ({_cite('nilearn')}) as blocks convolved "
+        f"with {hrf}, with cosine drifts up to a period of {localizer.high_pass_s:g} s, "
+        f"{_NOISE[localizer.noise_model]}, and the confounds {confounds}. Contrasts weighed the "
+        f"mean of some conditions against the mean of others ({contrasts})."
+    )
+
+
+def _atlas(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    atlas = analysis.atlas
+    if not atlas.regions:
+        return ""
+    source = f" ({_cite('wang')})" if atlas.name == "Wang2015" else ""
+    return (
+        f"The atlas regions {_words(atlas.regions)} were taken from the probability maps of "
+        f"{atlas.name}{source}, carried from {atlas.template} into the participant's own space by "
+        f"linear interpolation with {_called('SimpleITK', versions)} ({_cite('simpleitk')}). A "
+        "voxel was left out where lying outside all areas of its hemisphere was at least as "
+        "probable as lying in one; otherwise it went to its most probable area."
+    )
+
+
+def _brain(analysis: Analysis) -> str:
+    denoise = analysis.denoise
+    removed = ["an intercept"]
+    if denoise.compcor.components:
+        mask = {"combined": "the combined white-matter and CSF mask", "WM": "the white-matter mask"}
+        removed.insert(
+            0,
+            f"the first {denoise.compcor.components} aCompCor components ({_cite('compcor')}) of "
+            f"{mask.get(denoise.compcor.mask, 'the CSF mask')}",
+        )
+    if denoise.cosines:
+        removed.insert(-1, "fMRIPrep's cosine drifts")
+    if denoise.columns:
+        removed.insert(-1, f"the confounds {_words(denoise.columns)}")
+    scaled = "scaled to unit variance" if denoise.scale else "not scaled"
+    return (
+        f"From each voxel of a region, run by run, {_words(removed)} were regressed out in one "
+        f"step; residuals were {scaled}. The dissimilarity of two volumes of a run was 1 less the "
+        f"Pearson correlation of their patterns over the region's voxels ({_cite('rsa')})."
+    )
+
+
+def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    movie = analysis.movie
+    placed = (
+        "at the onsets that the events files report (the median over participants)"
+        if movie.frame_timing == "events"
+        else "by the film's nominal frame rate"
+    )
+    crop = f" The film was cropped to its central {movie.crop} pixels." if movie.crop else ""
+    networks = [name for name in analysis.models if analysis.feature_table(name) is None]
+    tables = [table for name in analysis.models if (table := analysis.feature_table(name))]
+    sentences = []
+    if networks:
+        sentences.append(
+            f"The models {_words(networks)} were computed with {_called('PyTorch', versions)} "
+            f"({_cite('torch')}) on every {_ordinal(movie.frame_step)} frame, frames being placed "
+            f"in time {placed}.{crop} Volumes were compared within each of their layers."
+        )
+    if tables:
+        named = _words([f"{table.name} ({table.dissimilarity} distance)" for table in tables])
+        sentences.append(f"Given as tables of features over time were the models {named}.")
+    sentences.append(
+        f"Features were convolved with the canonical double-gamma response ({_cite('spm')}) over "
+        f"{movie.hrf_s:g} s and read at the volumes' times."
+    )
+    return " ".join(sentences)
+
+
+def _similarity(analysis: Analysis) -> str:
+    fits = _words([_FITS[fit].format(nnls=_cite("nnls")) for fit in analysis.fits])
+    sentences = [
+        "For each participant, region and model, the brain's dissimilarities in one run were "
+        "predicted from those of the model's layers with weights learned on the other runs, by "
+        f"{fits}, and similarity was the Pearson correlation of prediction and brain, averaged "
+        "over the runs left out."
+    ]
+    if "replicate" in analysis.modes:
+        sentences.append(
+            "The mode replicate follows the paper: all pairs of volumes of a run, weights fitted "
+            "in each training run apart and averaged. Slow fluctuations of the signal make "
+            "neighbouring volumes alike in brain and model whatever the model is, so its values "
+            f"are above zero without any effect (compare {_cite('drift')})."
+        )
+    if "robust" in analysis.modes:
+        sentences.append(_robust(analysis))
+    return " ".join(sentences)
+
+
+def _robust(analysis: Analysis) -> str:
+    robust = analysis.robust
+    shared = any(run.shared_with_next_s for run in analysis.movie.runs)
+    trimmed = (
+        "the film shared with the next run was trimmed from the end of each run, "
+        if robust.trim_shared_film and shared
+        else ""
+    )
+    return (
+        f"The mode robust guards against this: {trimmed}pairs nearer than {robust.min_lag_s:g} s, "
+        "counted around the run's ends too, were left out, the mean at each lag was subtracted "
+        "from every dissimilarity matrix, and one fit was made on the training runs together."
+    )
+
+
+def _statistics(analysis: Analysis) -> str:
+    return (
+        "Over participants, correlations were averaged, and tested on their Fisher z values with "
+        "a two-sided t-test and an exact sign-flip test; p values were corrected within one mode, "
+        f"fit and set of regions (Bonferroni, and false discovery rate, {_cite('fdr')}). These "
+        "tests treat the film as fixed. Intervals were bootstrapped over participants and runs "
+        f"({analysis.statistics.bootstrap_draws} draws). Noise ceilings are the mean correlation "
+        "of a participant's dissimilarities with those of each other participant (as in the "
+        "paper), and the correlation with the mean of the others (lower) and of all participants "
+        f"(upper; {_cite('ceiling')})."
+    )
+
+
+def _sides(contrast: Contrast) -> str:
+    return f"{_words(contrast.plus)} against {_words(contrast.minus)}"
+
+
+def _words(names: Sequence[str]) -> str:
+    """Join words as a sentence does."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _runs(runs: Sequence[str]) -> str:
+    return f"run {runs[0]}" if len(runs) == 1 else f"runs {_words(runs)}"
+
+
+def _between(values: Sequence[float]) -> str:
+    return f"{values[0]:g}" if len(values) == 1 else f"{values[0]:g} to {values[-1]:g}"
+
+
+def _ordinal(step: int) -> str:
+    words = {1: "single", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
+    return words.get(step, f"{step}th")

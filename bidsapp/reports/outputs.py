@@ -1,0 +1,149 @@
+"""What the reports read back from the outputs; absent or odd files become clear sentences."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import OutputTree, RDMFile, read_rdms, read_table
+from bidsapp.errors import InputError
+from bidsapp.reports.slices import Volume
+
+TEXT = ("mode", "fit", "roi", "model", "model_a", "model_b", "run", "name")
+NUMBERS = (
+    "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
+    "ceiling_paper", "ceiling_lower", "ceiling_upper",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of one analysis in one space."""
+
+    tree: OutputTree
+    analysis: Analysis
+    space: str
+
+    def participants(self) -> tuple[str, ...]:
+        """Return the participants with a similarity table, in order."""
+        found = self.tree.participants()
+        return tuple(name for name in found if self.participant_path(name, "similarity").exists())
+
+    def participant_path(self, participant: str, desc: str) -> Path:
+        """Return where a participant's table is."""
+        movie = self.analysis.movie
+        return self.tree.path(
+            "participant_stats", sub=participant, ses=movie.session, task=movie.task, desc=desc
+        )
+
+    def group_path(self, desc: str) -> Path:
+        """Return where a group table is."""
+        return self.tree.path("group_stats", task=self.analysis.movie.task, desc=desc)
+
+    def rdm_path(self, participant: str, run: str) -> Path:
+        """Return where a run's brain RDMs are."""
+        movie = self.analysis.movie
+        return self.tree.path(
+            "brain_rdms",
+            sub=participant,
+            ses=movie.session,
+            task=movie.task,
+            run=run,
+            space=self.space,
+        )
+
+    def rdm_files(self, participant: str) -> dict[str, Path]:
+        """Return a participant's RDM files that exist, by run."""
+        paths = {run.run: self.rdm_path(participant, run.run) for run in self.analysis.movie.runs}
+        return {run: path for run, path in paths.items() if path.exists()}
+
+    def rdms(self, participant: str, run: str) -> RDMFile:
+        """Read a run's brain RDMs."""
+        return read_rdms(self.rdm_path(participant, run))
+
+    def functional_masks(self, participant: str) -> dict[str, Volume]:
+        """Read the masks of the functional regions that were written."""
+        folder = self.tree.root / f"sub-{participant}"
+        masks = {}
+        for region in self.analysis.functional.regions:
+            # One mask a region, whatever localizer runs its name holds.
+            name = f"sub-{participant}_*_space-{self.space}_label-{region.name}_desc-*_mask.nii.gz"
+            path = next(iter(sorted(folder.rglob(name))), None)
+            if path is not None:
+                volume = read_volume(path)
+                masks[region.name] = Volume(volume.data > 0, volume.affine)
+        return masks
+
+    def atlas_masks(self, participant: str) -> dict[str, Volume]:
+        """Read the atlas regions of the participant, both hemispheres of a region joined."""
+        atlas = self.analysis.atlas.name
+        image = self.tree.path("atlas_dseg", sub=participant, space=self.space, atlas=atlas)
+        labels = self.tree.path("atlas_labels", sub=participant, space=self.space, atlas=atlas)
+        if not image.exists():
+            return {}
+        volume = read_volume(image)
+        table = read_columns(labels, ("index", "name"))
+        return {
+            str(name): Volume(volume.data == index, volume.affine)
+            for index, name in zip(table["index"], table["name"], strict=True)
+            if name in self.analysis.atlas.regions
+        }
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a 3-D image.
+
+    Raises
+    ------
+    InputError
+        The image cannot be read.
+    """
+    try:
+        image: Any = nibabel.load(path)
+        data = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
+        raise InputError(f"cannot read the image {path}: {error}") from error
+    if data.ndim != 3:
+        raise InputError(f"{path} has {data.ndim} dimensions instead of 3")
+    return Volume(data.astype(np.float32), np.asarray(image.affine, dtype=np.float64))
+
+
+def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Read a table that must have some columns.
+
+    Regions, models and runs are text in what is returned, and values are numbers.
+
+    Raises
+    ------
+    InputError
+        The file is absent or no table, a column is missing, or a value is no number (say, after
+        editing by hand).
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist; run the level that writes it again")
+    table = read_table(path)
+    absent = [name for name in names if name not in table]
+    if absent:
+        raise InputError(
+            f"{path} lacks the column {absent[0]!r} (it has {', '.join(map(str, table.columns))}); "
+            "run the level that writes it again"
+        )
+    text = [name for name in TEXT if name in table]
+    return table.astype(dict.fromkeys(text, str)).assign(
+        **{name: _numbers(table[name], path) for name in NUMBERS if name in table}
+    )
+
+
+def _numbers(column: "pd.Series[Any]", path: Path) -> "pd.Series[Any]":
+    try:
+        return pd.to_numeric(column)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{path} has a value in the column {column.name!r} that is no number ({error}); "
+            "run the level that writes it again"
+        ) from error

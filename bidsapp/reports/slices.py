@@ -1,0 +1,171 @@
+"""Regions drawn on slices of the participant's own anatomy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.ndimage import map_coordinates
+
+from bidsapp.arrays import Bools, Floats
+from bidsapp.reports.style import ACCENT, STYLE, new_figure
+
+STEP_MM = 1.25  # between two pixels of a slice
+MARGIN_MM = 15.0  # around the regions where there is no anatomy to show
+THINNING = 4  # every fourth voxel tells where the head is
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3-D image: ``data`` (x, y, z) and ``affine`` (4, 4), voxels to RAS mm."""
+
+    data: Floats | Bools
+    affine: Floats
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What all slices of a figure share: anatomy, its white level, and corners of the frame, mm."""
+
+    background: Volume | None
+    white: float
+    low: Floats
+    high: Floats
+
+
+@rc_context(STYLE)
+def region_slices(
+    background: Volume | None, masks: Mapping[str, Volume], columns: int = 4
+) -> Figure:
+    """Draw each region on a coronal and an axial slice, with its number of voxels.
+
+    The slices are those that show most of the region in both hemispheres. Any orientation of the
+    images is heeded: slices are cut in scanner space, left is left.
+
+    Parameters
+    ----------
+    background
+        Anatomy; None leaves the regions on white.
+    masks
+        Boolean masks by region, each on its own grid; a region without voxels is left out.
+    columns
+        Regions in one row of the figure.
+    """
+    filled = {name: mask for name, mask in masks.items() if mask.data.any()}
+    scene = _scene(background, filled)
+    columns = min(columns, max(len(filled), 1))
+    rows = -(-max(len(filled), 1) // columns)
+    width_in = 2.5 * columns
+    figure = new_figure(width_in, _panel_height(scene, width_in / columns) * rows)
+    panels = figure.subfigures(rows, columns, squeeze=False).ravel()
+    for panel, (name, mask) in zip(panels, filled.items(), strict=False):
+        panel.suptitle(f"{name}, {int(mask.data.sum())} voxels", fontsize=8.5, x=0.02, ha="left")
+        points = _voxels_mm(mask)
+        widths = [_aspect(scene, axis) for axis in (1, 2)]
+        coronal, axial = panel.subplots(1, 2, width_ratios=widths)
+        _draw_slice(coronal, scene, mask, axis=1, at_mm=_busiest(points, 1))
+        _draw_slice(axial, scene, mask, axis=2, at_mm=_busiest(points, 2))
+    return figure
+
+
+def _scene(background: Volume | None, masks: Mapping[str, Volume]) -> _Scene:
+    if background is not None:
+        steps = np.diag([THINNING, THINNING, THINNING, 1.0])
+        thin = Volume(
+            background.data[::THINNING, ::THINNING, ::THINNING], background.affine @ steps
+        )
+        inside = thin.data[np.isfinite(thin.data) & (thin.data > 0)]
+        if inside.size:
+            head = Volume(thin.data > 0.15 * np.percentile(inside, 98), thin.affine)
+            return _Scene(
+                background, float(np.percentile(inside, 99.5)), *_corners(_voxels_mm(head), 4)
+            )
+    points = [_voxels_mm(mask) for mask in masks.values()]
+    return _Scene(
+        None, 1.0, *_corners(np.concatenate(points) if points else np.zeros((1, 3)), MARGIN_MM)
+    )
+
+
+def _corners(points: Floats, margin_mm: float) -> tuple[Floats, Floats]:
+    # A few stray bright voxels must not blow up the frame.
+    low, high = np.percentile(points, [0.1, 99.9], axis=0)
+    return low - margin_mm, high + margin_mm
+
+
+def _aspect(scene: _Scene, axis: int) -> float:
+    """Width of a slice across ``axis``, in units of its height."""
+    across, up = (other for other in range(3) if other != axis)
+    size = scene.high - scene.low
+    return float(size[across] / size[up])
+
+
+def _panel_height(scene: _Scene, width_in: float) -> float:
+    """Height at which two slices and their labels fill the width of a panel."""
+    widths = sum(_aspect(scene, axis) for axis in (1, 2))
+    return min(3.0, 0.94 * width_in / widths + 0.42)
+
+
+def _voxels_mm(volume: Volume) -> Floats:
+    """Centres of the voxels of a mask, RAS mm, ``(n, 3)``."""
+    found: Floats = np.argwhere(volume.data) @ volume.affine[:3, :3].T + volume.affine[:3, 3]
+    return found
+
+
+def _busiest(points: Floats, axis: int, bin_mm: float = 3.0) -> float:
+    """Return the place along an axis whose slice shows most of a region, in both hemispheres.
+
+    The square root of each side's count puts a slice that shows both before one that shows one.
+    """
+    bins = np.round(points[:, axis] / bin_mm).astype(int)
+    left = points[:, 0] < 0
+    places = np.unique(bins)
+    worth = [
+        np.sqrt(np.sum((bins == place) & left)) + np.sqrt(np.sum((bins == place) & ~left))
+        for place in places
+    ]
+    return float(places[int(np.argmax(worth))] * bin_mm)
+
+
+def _draw_slice(panel: Axes, scene: _Scene, mask: Volume, axis: int, at_mm: float) -> None:
+    across, up = (other for other in range(3) if other != axis)
+    x, y = (
+        np.arange(scene.low[side], scene.high[side] + STEP_MM, STEP_MM) for side in (across, up)
+    )
+    grid = np.empty((len(y), len(x), 3))
+    grid[..., across], grid[..., up], grid[..., axis] = x[None, :], y[:, None], at_mm
+    extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
+    if scene.background is not None:
+        panel.imshow(
+            _sample(scene.background, grid, order=1),
+            cmap="gray",
+            vmin=0,
+            vmax=scene.white,
+            origin="lower",
+            extent=extent,
+            interpolation="none",
+        )
+    inside = _sample(mask, grid, order=0)
+    if inside.any():
+        panel.contourf(x, y, inside, levels=[0.5, 2], colors=[ACCENT], alpha=0.65)
+        panel.contour(x, y, inside, levels=[0.5], colors=[ACCENT], linewidths=0.9)
+    panel.set(aspect="equal", xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
+    panel.set_xlabel(f"{'xyz'[axis]} = {at_mm:.0f} mm", fontsize=7, labelpad=2)
+    for spine in panel.spines.values():
+        spine.set_visible(False)
+    ink = "white" if scene.background is not None else "black"
+    for text, place in (("L", 0.02), ("R", 0.98)):
+        align = "left" if text == "L" else "right"
+        panel.text(
+            place, 0.97, text, transform=panel.transAxes, ha=align, va="top", fontsize=7, color=ink
+        )
+
+
+def _sample(volume: Volume, points_mm: Floats, order: int) -> Floats:
+    """Read an image at points in RAS mm, ``(..., 3)``; outside of it is zero."""
+    inverse = np.linalg.inv(volume.affine)
+    voxels = points_mm @ inverse[:3, :3].T + inverse[:3, 3]
+    data = np.asarray(volume.data, dtype=np.float32)
+    sampled: Floats = map_coordinates(data, np.moveaxis(voxels, -1, 0), order=order, cval=0.0)
+    return sampled

@@ -1,0 +1,102 @@
+"""The look that every figure shares, and the one writer of SVG."""
+
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours for all kinds of colour vision, without the yellow, which print loses.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A7A7A")
+HATCHES = ("", "////", "....", "xxxx")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+ACCENT = "#D55E00"
+INK = "#22272E"
+PALE = "#D5D9DF"
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    # DejaVu comes with matplotlib, so every machine lays the text out alike.
+    "font.sans-serif": ["DejaVu Sans", "Arial", "Helvetica"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#8A929C",
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": "#8A929C",
+    "ytick.color": "#8A929C",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "text.color": INK,
+    "text.parse_math": False,  # a name may hold a dollar sign
+    "legend.frameon": False,
+    "legend.fontsize": 7.5,
+    "hatch.linewidth": 0.6,
+    "hatch.color": "white",
+    "figure.facecolor": "white",
+    "svg.fonttype": "none",  # text stays text: it can be searched and read aloud
+}
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one model is drawn, in every figure of an analysis."""
+
+    colour: str
+    hatch: str
+    marker: str
+
+
+def model_looks(models: Sequence[str]) -> dict[str, Look]:
+    """Give each model its look by its place in the analysis; hatches tell the later ones apart."""
+    return {
+        model: Look(
+            COLOURS[place % len(COLOURS)],
+            HATCHES[place // len(COLOURS) % len(HATCHES)],
+            MARKERS[place % len(MARKERS)],
+        )
+        for place, model in enumerate(models)
+    }
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure that arranges its own margins."""
+    return Figure(figsize=(width_in, height_in), layout="constrained")
+
+
+def svg_text(figure: Figure, name: str) -> str:
+    """Return a figure as one SVG element.
+
+    The same figure and name give the same text. Every id begins with ``name``, so that several
+    figures can stand in one page.
+    """
+    stream = io.StringIO()
+    silent = {"Creator": None, "Date": None, "Format": None, "Type": None}
+    with rc_context(STYLE):
+        figure.savefig(stream, format="svg", metadata=silent)
+    text = stream.getvalue()
+    # Nothing refers to images by id, and two that look the same would have the same one.
+    element = re.sub(r' id="image[0-9a-f]+"', "", text[text.index("<svg") :])
+    prefix = re.sub(r"[^0-9a-zA-Z]+", "-", name)
+    numbers: dict[str, int] = {}  # matplotlib's own ids change from run to run
+
+    def own_id(match: re.Match[str]) -> str:
+        return f"{match[1]}{prefix}-{numbers.setdefault(match[2], len(numbers))}"
+
+    def own_ids(tag: re.Match[str]) -> str:
+        return re.sub(r'( id="| xlink:href="#|url\(#)([^")]+)', own_id, tag[0])
+
+    return re.sub(r"<[^>]*>", own_ids, element)

@@ -1,0 +1,1 @@
+"""The three levels as nipype workflows."""

@@ -1,0 +1,89 @@
+"""What ``--dry-run`` says: what is there, what is missing, what would be made."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.fmriprep import ParticipantInputs
+from bidsapp.settings import Settings
+from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.features import scratch_bytes
+from bidsapp.vision.film import film_facts
+from bidsapp.workflows.film import FilmPlan
+from bidsapp.workflows.inputs import Inputs
+from bidsapp.workflows.stimulus import missing_models
+
+
+def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
+    """Say what the stimulus or participant level would do."""
+    lines = [
+        f"moviersa {settings.level}, analysis '{analysis.name}', space {settings.output_space}"
+    ]
+    lines += ["", "Participants"]
+    lines += [f"  sub-{person.participant}: {_found(person)}" for person in inputs.participants]
+    lines += [
+        f"    missing: {sentence}" for person in inputs.participants for sentence in person.missing
+    ]
+    lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
+    lines += ["", f"Film (TR {plan.repetition_time:g} s)", *_films(plan)]
+    lines += [f"  warning: {warning}" for warning in plan.warnings]
+    lines += ["", "Models", *_models(settings, analysis, plan)]
+    if settings.level == "participant":
+        lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
+        lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
+    return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
+
+
+def describe_group(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> str:
+    """Say what the group level would use."""
+    lines = [f"moviersa group, analysis '{analysis.name}', space {settings.output_space}", ""]
+    for run in analysis.movie.runs:
+        found = brain_rdms.get(run.run, {})
+        lines.append(
+            f"  run {run.run}: RDMs of {len(found)} participants: {' '.join(sorted(found))}"
+        )
+    missing = missing_models(settings, analysis, list(brain_rdms))
+    lines += [f"  run {run}: no RDMs of {', '.join(models)}" for run, models in missing.items()]
+    return "\n".join([*lines, ""])
+
+
+def _found(person: ParticipantInputs) -> str:
+    runs = ", ".join(f"run {run.run} ({run.n_volumes} volumes)" for run in person.movie)
+    return f"movie {runs}" + (
+        f"; localizer {len(person.localizer)} run(s)" if person.localizer else ""
+    )
+
+
+def _films(plan: FilmPlan) -> Iterator[str]:
+    for film in plan.runs:
+        facts = film_facts(film.film)
+        yield (
+            f"  run {film.run}: {film.film.name}, {facts.n_frames} frames at "
+            f"{facts.frame_rate:g} Hz, {facts.width} x {facts.height}; from {film.start_s:g} s, "
+            f"{len(film.frame_index)} frames taken; {len(film.volume_times)} volumes"
+        )
+
+
+def _models(settings: Settings, analysis: Analysis, plan: FilmPlan) -> Iterator[str]:
+    missing = missing_models(settings, analysis, [film.run for film in plan.runs])
+    longest = max(len(film.volume_times) for film in plan.runs)
+    for model in analysis.models:
+        absent = [run for run, models in missing.items() if model in models]
+        state = f"to be made for runs {', '.join(absent)}" if absent else "made"
+        if analysis.feature_table(model):
+            yield f"  {model}: feature table; {state}"
+        else:
+            entry = find_model(model, settings.model_catalogue)
+            gigabytes = scratch_bytes(entry, longest) / 1e9
+            yield f"  {model}: {len(entry.layers)} layers, {gigabytes:.2f} GB of scratch; {state}"
+
+
+def _made(analysis: Analysis) -> Iterator[str]:
+    if analysis.localizer is not None:
+        yield f"t maps of {len(analysis.localizer.contrasts)} contrasts"
+    yield f"{len(analysis.region_names)} regions"
+    yield "RDMs of every run"
+    how = f"{', '.join(analysis.modes)}; {', '.join(analysis.fits)}"
+    yield f"similarity to {len(analysis.models)} models ({how})"

@@ -1,0 +1,100 @@
+"""The one place that talks to nipype's engine: its settings, its plugin, its failures."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nipype import config
+from nipype.pipeline import engine
+
+from bidsapp.errors import UsageError
+from bidsapp.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
+_PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
+
+
+def run_workflow(workflow: engine.Workflow, settings: Settings, log_dir: Path) -> dict[str, str]:
+    """Run a workflow to its end; return the crash report of every step that failed, by its name.
+
+    A failed step stops what depends on it and nothing else, unless ``--stop-on-first-crash``.
+    Steps that were done before and whose input is unchanged are not repeated.
+    """
+    log_dir.mkdir(parents=True, exist_ok=True)
+    before = set(log_dir.glob("crash-*"))
+    config.update_config(
+        {
+            "execution": {
+                "crashdump_dir": str(log_dir),
+                "crashfile_format": "txt",
+                "stop_on_first_crash": settings.stop_on_first_crash,
+                "check_version": False,
+                "poll_sleep_duration": 0.2,
+            },
+            "logging": {"workflow_level": "INFO" if settings.verbose else "WARNING"},
+        }
+    )
+    logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
+    workflow.base_dir = str(settings.work_dir)
+    try:
+        workflow.run(**_plugin(settings))
+    except Exception:
+        # nipype raises whatever a step raised; its crash files say which step and why.
+        crashes = sorted(set(log_dir.glob("crash-*")) - before)
+        if not crashes:
+            raise
+        return {_step(path): _reason(path) for path in crashes}
+    return {}
+
+
+def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
+    """Sort failed steps by participant: label to the reason of its first failure."""
+    found: dict[str, str] = {}
+    for step, reason in crashes.items():
+        match = _PARTICIPANT.search(step)
+        if match:
+            found.setdefault(match[1], reason)
+    return found
+
+
+def _plugin(settings: Settings) -> dict[str, Any]:
+    if settings.nipype_plugin_file is not None:
+        return _read_plugin(settings.nipype_plugin_file)
+    if settings.nprocs == 1:
+        return {"plugin": "Linear"}
+    arguments = {
+        "n_procs": settings.nprocs,
+        "memory_gb": settings.mem_gb,
+        "raise_insufficient": False,
+        "maxtasksperchild": 20,
+    }
+    return {"plugin": "MultiProc", "plugin_args": arguments}
+
+
+def _read_plugin(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the nipype plugin file {path}: {error}") from error
+    if not isinstance(content, dict) or "plugin" not in content:
+        raise UsageError(f"{path} must name a nipype plugin, such as 'plugin: SLURM'")
+    return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
+
+
+def _step(crash: Path) -> str:
+    """Read the step's full name from the crash file's first line."""
+    lines = crash.read_text(encoding="utf-8", errors="replace").splitlines()
+    named = next((line for line in lines if line.startswith("Node: ")), "")
+    return named.removeprefix("Node: ") or crash.name
+
+
+def _reason(crash: Path) -> str:
+    """Take the last line of the traceback, which is the error's own sentence."""
+    lines = crash.read_text(encoding="utf-8", errors="replace").splitlines()
+    errors = [line for line in lines if re.match(r"\s*[\w.]*(Error|Exception)\b.*: ", line)]
+    sentence = errors[-1].strip() if errors else "see the crash file"
+    plain = re.sub(r"^[a-z][\w.]*[.](?=[A-Z])", "", sentence)  # the error without its module
+    return f"{plain} ({crash})"

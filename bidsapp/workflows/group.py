@@ -1,0 +1,94 @@
+"""The group level: everything that OUTPUT_DIR holds, compared over participants."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from nipype.pipeline import engine
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import OutputTree, read_rdms
+from bidsapp.errors import InputError
+from bidsapp.interfaces.similarity import GroupStatistics
+from bidsapp.interfaces.staging import Publish
+from bidsapp.settings import Settings
+from bidsapp.workflows.stimulus import missing_models, model_rdm_files
+
+_MIN_RUNS = 3
+
+
+def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[str, Path]]:
+    """Find every participant's RDM files in OUTPUT_DIR: run to participant to file."""
+    tree, movie = OutputTree(settings.output_dir), analysis.movie
+    found: dict[str, dict[str, Path]] = {}
+    for run in movie.runs:
+        files = {
+            label: tree.path(
+                "brain_rdms",
+                sub=label,
+                ses=movie.session,
+                task=movie.task,
+                run=run.run,
+                space=settings.output_space,
+            )
+            for label in tree.participants()
+        }
+        found[run.run] = {label: path for label, path in files.items() if path.is_file()}
+    return {run: files for run, files in found.items() if files}
+
+
+def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
+    """Make the workflow of the group.
+
+    Returns
+    -------
+    nipype workflow
+        All RDM files → statistics → published tables.
+
+    Raises
+    ------
+    InputError
+        OUTPUT_DIR has too few runs of any participant, or lacks the models' RDMs.
+    """
+    brain_rdms = brain_rdm_files(settings, analysis)
+    _check(settings, analysis, brain_rdms)
+    first = next(iter(next(iter(brain_rdms.values())).values()))
+    onsets = read_rdms(first).onsets_s
+    models = model_rdm_files(settings, analysis)
+    statistics = engine.Node(
+        GroupStatistics(
+            analysis=analysis.model_dump(mode="json"),
+            model_rdms={run: [str(path) for path in models[run]] for run in brain_rdms},
+            brain_rdms={
+                run: {label: str(path) for label, path in files.items()}
+                for run, files in brain_rdms.items()
+            },
+            repetition_time=float(onsets[1] - onsets[0]),
+            seed=settings.random_seed,
+        ),
+        name="statistics",
+        n_procs=settings.nprocs,
+        mem_gb=settings.mem_gb / 2,
+    )
+    publish = engine.Node(
+        Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
+    )
+    workflow = engine.Workflow(name="group_wf")
+    workflow.connect(statistics, "staged", publish, "staged")
+    return workflow
+
+
+def _check(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> None:
+    if len(brain_rdms) < _MIN_RUNS:
+        raise InputError(
+            f"{settings.output_dir} holds brain RDMs of {len(brain_rdms)} movie runs in space "
+            f"{settings.output_space}; the group needs {_MIN_RUNS}: run the participant level first"
+        )
+    missing = missing_models(settings, analysis, list(brain_rdms))
+    if missing:
+        run, models = next(iter(missing.items()))
+        raise InputError(
+            f"{settings.output_dir} lacks the RDMs of {', '.join(models)} for run {run}: "
+            "run the stimulus level first"
+        )

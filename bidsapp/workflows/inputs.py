@@ -1,0 +1,148 @@
+"""What there is to work on, found and checked before anything is computed."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from bidsapp.analysis.spec import Analysis, FeatureTable
+from bidsapp.dataset.atlas import open_atlas
+from bidsapp.dataset.description import check_output
+from bidsapp.dataset.fmriprep import ParticipantInputs, check_derivatives, find_participant
+from bidsapp.dataset.raw import RawDataset, open_raw, read_events
+from bidsapp.dataset.stimuli import find_film
+from bidsapp.dataset.textfiles import read_json
+from bidsapp.errors import InputError, UsageError
+from bidsapp.rois.transforms import template_transforms
+from bidsapp.settings import Settings
+from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.feature_tables import check_table
+from bidsapp.vision.features import find_device
+from bidsapp.vision.networks.loading import find_checkpoint
+
+LOGGER = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The raw dataset, the participants that can be analysed, and why others cannot."""
+
+    raw: RawDataset
+    participants: tuple[ParticipantInputs, ...]
+    unusable: Mapping[str, str]
+
+
+def find_inputs(settings: Settings, analysis: Analysis, everyone: bool = False) -> Inputs:
+    """Find and check the data of the participants asked for, or of ``everyone`` in the dataset.
+
+    Raises
+    ------
+    InputError
+        The dataset or its derivatives are absent, or no participant can be analysed.
+    """
+    asked = () if everyone else settings.participant_label
+    filters = read_json(settings.bids_filter_file) if settings.bids_filter_file else {}
+    raw = open_raw(settings.bids_dir, asked, settings.bids_database_dir, filters)
+    check_derivatives(settings.derivatives_dir, settings.bids_dir, asked)
+    found, unusable = [], {}
+    for label in raw.participants:
+        try:
+            inputs = find_participant(
+                settings.derivatives_dir,
+                raw,
+                label,
+                analysis,
+                settings.output_space,
+                settings.session_label,
+            )
+            _check_templates(inputs, settings, analysis)
+        except InputError as error:
+            unusable[label] = str(error)
+        else:
+            found.append(inputs)
+    if not found:
+        reasons = "; ".join(f"sub-{label}: {why}" for label, why in unusable.items())
+        raise InputError(f"no participant can be analysed. {reasons}")
+    return Inputs(raw, tuple(found), unusable)
+
+
+def check_folders(settings: Settings, analysis: Analysis) -> None:
+    """Check the folders of the command line before anything is read.
+
+    Raises
+    ------
+    InputError, UsageError
+        A folder is absent, or the output lies where only input may be.
+    """
+    if not settings.bids_dir.is_dir():
+        raise InputError(f"there is no folder {settings.bids_dir}; BIDS_DIR is the raw dataset")
+    read_only = [settings.derivatives_dir, settings.stimuli_dir, settings.atlas, settings.weights]
+    inputs = [path for path in read_only if path is not None and path.is_dir()]
+    check_output(settings.output_dir, settings.bids_dir, inputs)
+    _check_atlas(settings, analysis)
+
+
+def check_models(settings: Settings, analysis: Analysis) -> None:
+    """Make sure that every model is known.
+
+    Raises
+    ------
+    UsageError
+        A name is neither in the catalogue nor among the analysis file's feature tables.
+    """
+    for model in analysis.models:
+        if analysis.feature_table(model) is None:
+            find_model(model, settings.model_catalogue)
+
+
+def check_weights(settings: Settings, analysis: Analysis, missing: Collection[str]) -> None:
+    """Make sure that the models still to be made can be: checkpoints, feature tables, device.
+
+    Raises
+    ------
+    InputError, UsageError
+        A checkpoint or table is absent or unfit, or there is no such device.
+    """
+    find_device(settings.device)
+    for model in missing:
+        table = analysis.feature_table(model)
+        if table is not None:
+            _check_table(settings, table)
+            continue
+        entry = find_model(model, settings.model_catalogue)
+        if entry.checkpoint is not None:
+            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
+
+
+def _check_table(settings: Settings, table: FeatureTable) -> None:
+    for pattern in table.files.values():
+        path = find_film(settings.stimuli_dir, pattern)
+        n_columns = len(table.columns) or len(read_events(path).columns) - 2
+        check_table(table.name, n_columns, table.dissimilarity)
+
+
+def _check_atlas(settings: Settings, analysis: Analysis) -> None:
+    if settings.level != "participant" or not analysis.atlas.regions:
+        return
+    if settings.atlas is None:
+        raise UsageError(
+            f"the analysis asks for regions of {analysis.atlas.name}: say where it is with --atlas"
+        )
+    labels = open_atlas(settings.atlas).labels
+    unknown = [name for name in analysis.atlas.regions if name not in labels]
+    if unknown:
+        raise UsageError(
+            f"atlas.regions: no area {unknown[0]!r}; the atlas has {', '.join(labels)}"
+        )
+
+
+def _check_templates(inputs: ParticipantInputs, settings: Settings, analysis: Analysis) -> None:
+    """Make sure now, not after hours, that each template that regions live in can be reached."""
+    wanted = {part.template for part in (analysis.functional, analysis.atlas) if part.regions}
+    for template in wanted:
+        template_transforms(
+            inputs.transforms,
+            template,
+            settings.output_space,
+            settings.template_transform,
+            settings.allow_template_mismatch,
+        )

@@ -1,0 +1,218 @@
+"""The participant level: regions, brain RDMs, and their similarity to every model."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.utility import Merge
+from nipype.pipeline import engine
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import bids_uri
+from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
+from bidsapp.interfaces.localizer import LocalizerMaps
+from bidsapp.interfaces.patterns import BrainRDMs
+from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
+from bidsapp.interfaces.similarity import ParticipantSimilarity
+from bidsapp.interfaces.staging import Publish
+from bidsapp.interfaces.summary import RegionSummary
+from bidsapp.settings import Settings
+
+_GLM_COPIES = 5  # float64 images of a run's size that nilearn holds at once while it fits
+_READ_COPIES = 2
+
+
+def init_participants_wf(
+    settings: Settings,
+    analysis: Analysis,
+    participants: Sequence[ParticipantInputs],
+    model_rdms: Mapping[str, Sequence[Path]],
+) -> engine.Workflow:
+    """Join the workflows of all participants; they do not depend on each other."""
+    workflow = engine.Workflow(name="participant_wf")
+    for inputs in participants:
+        workflow.add_nodes([init_single_participant_wf(settings, analysis, inputs, model_rdms)])
+    return workflow
+
+
+def init_single_participant_wf(
+    settings: Settings,
+    analysis: Analysis,
+    inputs: ParticipantInputs,
+    model_rdms: Mapping[str, Sequence[Path]],
+) -> engine.Workflow:
+    """Make the workflow of one participant.
+
+    Parameters
+    ----------
+    inputs
+        The participant's files.
+    model_rdms
+        Run to the RDM files of all models.
+
+    Returns
+    -------
+    nipype workflow
+        Localizer → functional regions, and atlas regions → RDMs of every run → similarity.
+    """
+    workflow = engine.Workflow(name=f"sub_{inputs.participant}_wf")
+    steps = _Steps(settings, analysis, inputs)
+    regions = [steps.functional()] if analysis.functional.regions else []
+    regions += [steps.atlas()] if analysis.atlas.regions else []
+    runs = [steps.patterns(run) for run in inputs.movie]
+    summary, similarity = steps.summary(), steps.similarity(model_rdms)
+    writers = [*regions, *runs, summary, similarity]
+
+    masks = engine.Node(Merge(len(regions), axis="hstack"), name="masks")
+    region_rows = engine.Node(Merge(len(regions)), name="region_rows")
+    for i, step in enumerate(regions, start=1):
+        workflow.connect(step, "masks", masks, f"in{i}")
+        workflow.connect(step, "table", region_rows, f"in{i}")
+    rdms = engine.Node(Merge(len(runs)), name="rdms")
+    autocorrelation = engine.Node(Merge(len(runs)), name="autocorrelation")
+    for i, step in enumerate(runs, start=1):
+        workflow.connect(masks, ("out", _pick, i - 1), step, "masks")
+        workflow.connect(step, "rdms", rdms, f"in{i}")
+        workflow.connect(step, "autocorrelation", autocorrelation, f"in{i}")
+    names = [run.run for run in inputs.movie]
+    workflow.connect(rdms, ("out", _by_run, names, inputs.participant), similarity, "brain_rdms")
+    workflow.connect(region_rows, "out", summary, "regions")
+    workflow.connect(autocorrelation, "out", summary, "autocorrelation")
+
+    if analysis.functional.regions:
+        localizer = steps.localizer()
+        workflow.connect(localizer, "t_maps", regions[0], "t_maps")
+        workflow.connect(localizer, "z_maps", regions[0], "z_maps")
+        writers.append(localizer)
+    staged = engine.Node(Merge(len(writers)), name="staged")
+    for i, step in enumerate(writers, start=1):
+        workflow.connect(step, "staged", staged, f"in{i}")
+    publish = engine.Node(
+        Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
+    )
+    workflow.connect(staged, "out", publish, "staged")
+    return workflow
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The nodes of one participant, each with its inputs, memory and cores."""
+
+    settings: Settings
+    analysis: Analysis
+    inputs: ParticipantInputs
+
+    def localizer(self) -> engine.Node:
+        runs, spec = self.inputs.localizer, self.analysis.localizer
+        assert spec is not None  # noqa: S101  # functional regions cannot be without it
+        step = LocalizerMaps(
+            bold=[str(run.bold) for run in runs],
+            mask=[str(run.mask) for run in runs],
+            confounds=[str(run.confounds) for run in runs],
+            events=[str(run.events) for run in runs],
+            n_volumes=[run.n_volumes for run in runs],
+            repetition_time=[run.repetition_time for run in runs],
+            start_time=[run.start_time for run in runs],
+            spec=spec.model_dump(mode="json"),
+            entities=self._localizer_entities(),
+            metadata=self._metadata([run.bold for run in runs]),
+        )
+        return self._node(step, "localizer", sum(map(_gigabytes, runs)) * _GLM_COPIES)
+
+    def functional(self) -> engine.Node:
+        mask = self.inputs.localizer[0].mask
+        step = FunctionalRegionMasks(
+            spec=self.analysis.functional.model_dump(mode="json"),
+            mask=str(mask),
+            entities=self._localizer_entities(),
+            **self._carrying([run.bold for run in self.inputs.localizer]),
+        )
+        return self._node(step, "functional", 1)
+
+    def atlas(self) -> engine.Node:
+        step = AtlasRegionMasks(
+            spec=self.analysis.atlas.model_dump(mode="json"),
+            atlas_dir=str(self.settings.atlas),
+            entities={"sub": self.inputs.participant, "space": self.settings.output_space},
+            **self._carrying([self.inputs.movie[0].mask]),
+        )
+        return self._node(step, "atlas", 2)
+
+    def patterns(self, run: PreprocessedRun) -> engine.Node:
+        step = BrainRDMs(
+            bold=str(run.bold),
+            confounds=str(run.confounds),
+            confounds_metadata=str(run.confounds_metadata),
+            repetition_time=run.repetition_time,
+            start_time=run.start_time,
+            denoise=self.analysis.denoise.model_dump(mode="json"),
+            lags_s=list(self.analysis.statistics.autocorrelation_s),
+            entities=self._entities(run) | {"run": run.run, "space": self.settings.output_space},
+        )
+        return self._node(step, f"patterns_{run.run}", _gigabytes(run) * _READ_COPIES)
+
+    def summary(self) -> engine.Node:
+        return self._node(RegionSummary(entities=self._movie_entities()), "summary", 0.5)
+
+    def similarity(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
+        runs = {run.run for run in self.inputs.movie}
+        step = ParticipantSimilarity(
+            analysis=self.analysis.model_dump(mode="json"),
+            model_rdms={run: [str(f) for f in model_rdms[run]] for run in sorted(runs)},
+            repetition_time=self.inputs.movie[0].repetition_time,
+            entities=self._movie_entities(),
+        )
+        return self._node(step, "similarity", 2)
+
+    def _node(self, step: object, name: str, mem_gb: float) -> engine.Node:
+        return engine.Node(
+            step, name=name, mem_gb=max(mem_gb, 0.2), n_procs=self.settings.omp_nthreads
+        )
+
+    def _carrying(self, sources: Sequence[Path]) -> dict[str, Any]:
+        """Give the inputs that functional and atlas regions share."""
+        given: dict[str, Any] = {
+            "transforms": {name: str(path) for name, path in self.inputs.transforms.items()},
+            "space": self.settings.output_space,
+            "movie_masks": [str(run.mask) for run in self.inputs.movie],
+            "allow_template_mismatch": self.settings.allow_template_mismatch,
+            "metadata": self._metadata(sources),
+        }
+        if self.settings.template_transform is not None:
+            given["template_transform"] = str(self.settings.template_transform)
+        return given
+
+    def _metadata(self, sources: Sequence[Path]) -> dict[str, Any]:
+        root, t1w = self.settings.derivatives_dir, self.inputs.t1w
+        metadata: dict[str, Any] = {"Sources": [bids_uri("fmriprep", root, p) for p in sources]}
+        if t1w is not None:
+            metadata["SpatialReference"] = bids_uri("fmriprep", root, t1w)
+        return metadata
+
+    def _entities(self, run: PreprocessedRun) -> dict[str, str]:
+        """Name what comes from a run; a dataset without sessions has no ``ses``."""
+        entities = {"sub": run.participant, "ses": run.session, "task": run.task}
+        return {key: value for key, value in entities.items() if value is not None}
+
+    def _movie_entities(self) -> dict[str, str]:
+        return self._entities(self.inputs.movie[0])
+
+    def _localizer_entities(self) -> dict[str, str]:
+        first = self.inputs.localizer[0]
+        own = {"run": first.run} if len(self.inputs.localizer) == 1 else {}
+        return self._entities(first) | own | {"space": self.settings.output_space}
+
+
+def _gigabytes(run: PreprocessedRun) -> float:
+    """Size of a run's BOLD in memory as float64."""
+    x, y, z = run.shape
+    return x * y * z * run.n_volumes * 8 / 1e9
+
+
+def _pick(masks: list[list[str]], i: int) -> list[str]:
+    return masks[i]
+
+
+def _by_run(files: list[str], runs: list[str], participant: str) -> dict[str, dict[str, str]]:
+    return {run: {participant: file} for run, file in zip(runs, files, strict=True)}

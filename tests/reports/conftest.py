@@ -1,0 +1,285 @@
+"""A small made-up tree of outputs, written by the app's own writers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from xml.parsers import expat
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import (
+    OutputTree,
+    write_image,
+    write_rdms,
+    write_segmentation,
+    write_table,
+)
+from bidsapp.reports.report import RunFacts
+from bidsapp.tables.columns import describe
+
+SHAPE = (30, 34, 28)
+AFFINE = np.array([[-6.0, 0, 0, 87], [0, 6, 0, -110], [0, 0, 6, -70], [0, 0, 0, 1]])
+REFERENCE = {"SpatialReference": {"sub": "bids:fmriprep:anat.nii.gz"}}
+HOSTILE = "<script>alert(1)</script> & \"$x$\" 'y'"
+
+
+def small_analysis(models: tuple[str, ...] = ("network", HOSTILE, "pixels")) -> Analysis:
+    """Four runs, two functional and two atlas regions, and a model with a hostile name."""
+    search = {
+        side: {"centre_mm": [x, -50, -16], "radius_mm": 12} for side, x in (("L", -40), ("R", 40))
+    }
+    return Analysis.model_validate(
+        {
+            "name": "made up",
+            "movie": {
+                "task": "movie",
+                "session": "movie",
+                "runs": [
+                    {"run": str(i), "film": f"seg{i}.mp4", "shared_with_next_s": 16 * (i < 4)}
+                    for i in (1, 2, 3, 4)
+                ],
+            },
+            "localizer": {
+                "task": "objects",
+                "session": "localizer",
+                "runs": ["1"],
+                "conditions": ["face", "scene"],
+                "contrasts": {
+                    "face": {"plus": ["face"], "minus": ["scene"]},
+                    "scene": {"plus": ["scene"], "minus": ["face"]},
+                },
+            },
+            "functional": {
+                "regions": [
+                    {"name": "FFA", "contrast": "face", "search": search},
+                    {"name": "PPA", "contrast": "scene", "search": search},
+                ]
+            },
+            "atlas": {"regions": ["V1v", "hV4"]},
+            "models": list(models),
+            "fits": ["ols", "nnls"],
+        }
+    )
+
+
+@dataclass(frozen=True)
+class MadeUp:
+    """Writes a tree of outputs with invented numbers."""
+
+    tree: OutputTree
+    analysis: Analysis
+    participants: tuple[str, ...] = ("01", "02", "03")
+    n_volumes: int = 60
+    seed: int = 0
+
+    def write(self) -> "MadeUp":
+        for participant in self.participants:
+            self.write_participant(participant)
+        self.write_group()
+        return self
+
+    def write_participant(self, participant: str) -> None:
+        random = np.random.default_rng([self.seed, int(participant)])
+        self.write_rdms(participant, random)
+        self.write_masks(participant, random)
+        self.table(participant, "similarity", self.similarity(random))
+        self.table(participant, "autocorrelation", self.autocorrelation(random))
+        self.table(participant, "regions", self.regions(random))
+
+    def write_rdms(self, participant: str, random: np.random.Generator) -> None:
+        n, names = self.n_volumes, self.analysis.region_names
+        kernel = np.exp(-0.5 * (np.arange(-8, 9) / 2.5) ** 2)
+        for run in self.analysis.movie.runs:
+            signal = random.standard_normal((len(names), 30, n + 16))
+            smooth = np.apply_along_axis(np.convolve, 2, signal, kernel, "valid")
+            pairs = np.triu_indices(n, 1)
+            rdms = np.array([1 - np.corrcoef(region.T)[pairs] for region in smooth])
+            path = self.tree.path(
+                "brain_rdms", sub=participant, ses="movie", task="movie", run=run.run, space="T1w"
+            )
+            write_rdms(path, rdms, names, "region", np.arange(n) * 2.0 + 1, {"run": run.run})
+
+    def write_masks(self, participant: str, random: np.random.Generator) -> None:
+        for region in self.analysis.functional.regions:
+            mask = np.zeros(SHAPE, bool)
+            for sphere in region.search.values():
+                mask |= ball(np.array(sphere.centre_mm) + random.normal(0, 3, 3), 11)
+            path = self.tree.path(
+                "region_mask",
+                sub=participant, ses="localizer", task=self.analysis.localizer.task, run="1",
+                space="T1w", label=region.name,
+            )  # fmt: skip
+            write_image(path, mask, AFFINE, REFERENCE)
+        dseg = np.zeros(SHAPE, int)
+        for index, _ in enumerate(self.analysis.atlas.regions, 1):
+            for side in (-1, 1):
+                centre = (side * (8 + 2 * index), -92 + 4 * index, -20 + 5 * (index % 5))
+                dseg[ball(np.array(centre), 8)] = index
+        path = self.tree.path("atlas_dseg", sub=participant, space="T1w", atlas="Wang2015")
+        write_segmentation(path, dseg, AFFINE, self.analysis.atlas.regions, REFERENCE)
+
+    def table(self, participant: str, desc: str, table: pd.DataFrame) -> None:
+        path = self.tree.path(
+            "participant_stats", sub=participant, ses="movie", task="movie", desc=desc
+        )
+        write_table(path, table, describe(desc, "participant"))
+
+    def similarity(self, random: np.random.Generator) -> pd.DataFrame:
+        a = self.analysis
+        runs = [run.run for run in a.movie.runs]
+        rows = pd.DataFrame(
+            product(a.modes, a.fits, a.region_names, a.models, runs),
+            columns=["mode", "fit", "roi", "model", "run"],
+        )
+        level = rows["mode"].map({"replicate": 0.14, "robust": 0.03})
+        by_model = rows["model"].map(
+            {model: 0.6 + 0.6 * (i % 4) / 3 for i, model in enumerate(a.models)}
+        )
+        r = level * by_model + random.normal(0, 0.015, len(rows))
+        return rows.assign(r=r, n_pairs=1000, note=None)
+
+    def autocorrelation(self, random: np.random.Generator) -> pd.DataFrame:
+        a = self.analysis
+        rows = pd.DataFrame(
+            product(
+                a.region_names, [run.run for run in a.movie.runs], a.statistics.autocorrelation_s
+            ),
+            columns=["roi", "run", "lag_s"],
+        )
+        tau = rows["roi"].map({roi: 3 + 0.2 * i for i, roi in enumerate(a.region_names)})
+        return rows.assign(r=np.exp(-rows["lag_s"] / tau) + random.normal(0, 0.01, len(rows)))
+
+    def regions(self, random: np.random.Generator) -> pd.DataFrame:
+        rows = []
+        for region in self.analysis.functional.regions:
+            for side, sphere in region.search.items():
+                x, y, z = sphere.centre_mm
+                flags = "peak z under 3.1" if region.name == "PPA" else ""
+                peak = {"peak_x": x, "peak_y": y, "peak_z": z, "peak_t": 7.2, "peak_z_score": 6.1}
+                head = {"roi": region.name, "kind": "functional", "hemisphere": side}
+                rows.append({**head, "n_voxels": 40, **peak, "flags": flags})
+        for name in self.analysis.atlas.regions:
+            for side in "LR":
+                head = {"roi": name, "kind": "atlas", "hemisphere": side}
+                voxels = int(random.integers(20, 90))
+                rows.append({**head, "n_voxels": voxels, "coverage": 0.97, "flags": ""})
+        return pd.DataFrame(rows, columns=list(describe("regions", "participant")))
+
+    def write_group(self) -> None:
+        a = self.analysis
+        random = np.random.default_rng(self.seed)
+        rows = pd.DataFrame(
+            product(a.modes, a.fits, a.region_names, a.models),
+            columns=["mode", "fit", "roi", "model"],
+        )
+        level = rows["mode"].map({"replicate": 0.14, "robust": 0.03})
+        by_model = rows["model"].map(
+            {model: 0.6 + 0.6 * (i % 4) / 3 for i, model in enumerate(a.models)}
+        )
+        similarity = rows.assign(
+            n=len(self.participants),
+            r_mean=level * by_model,
+            r_sd=0.01,
+            ceiling_paper=level * 1.4,
+            ceiling_lower=level * 1.6,
+            ceiling_upper=level * 2.2,
+            note="p_null and p_null_max not computed by this version",
+        )
+        lags = pd.DataFrame(
+            product(a.fits, a.region_names, a.models, a.statistics.lag_curve_s),
+            columns=["fit", "roi", "model", "min_lag_s"],
+        )
+        lags = lags.assign(
+            n=len(self.participants),
+            r_mean=0.03
+            + 0.12 * np.exp(-lags["min_lag_s"] / 6)
+            + random.normal(0, 0.004, len(lags)),
+            r_sd=0.01,
+        )
+        pairs = rows.rename(columns={"model": "model_a"}).assign(
+            model_b=a.models[0], n=3, diff_z=0.01
+        )
+        self.group_table("similarity", similarity)
+        self.group_table("lag", lags)
+        self.group_table("comparisons", pairs)
+
+    def group_table(self, desc: str, table: pd.DataFrame) -> None:
+        columns = describe(desc, "group")
+        write_table(
+            self.tree.path("group_stats", task="movie", desc=desc),
+            table.reindex(columns=list(columns)),
+            columns,
+        )
+
+
+def ball(centre_mm: np.ndarray, radius_mm: float) -> np.ndarray:
+    grid = np.moveaxis(np.indices(SHAPE), 0, -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    return np.linalg.norm(grid - centre_mm, axis=-1) < radius_mm
+
+
+def anatomy(path: Path) -> Path:
+    """Write a bright ellipsoid with a dark middle: enough of a head for a picture."""
+    affine = np.diag([2.0, 2, 2, 1]) @ np.eye(4)
+    affine[:3, 3] = (-90, -120, -80)
+    grid = np.moveaxis(np.indices((91, 109, 91)), 0, -1) @ affine[:3, :3].T + affine[:3, 3]
+    distance = np.linalg.norm((grid - (0, -15, 10)) / (70, 88, 66), axis=-1)
+    data = np.where(distance < 1, 600 + 300 * np.cos(distance * 12), 0).astype(np.float32)
+    nibabel.save(nibabel.Nifti1Image(data, affine), path)
+    return path
+
+
+FACTS = RunFacts(
+    version="0.1.0",
+    command="moviersa bids out participant",
+    settings="nprocs = 2\n",
+    versions={"moviersa": "0.1.0", "nilearn": "0.14.1"},
+    warnings=("sub-02 saw the film 0.3 s late.",),
+)
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
+    root = tmp_path_factory.mktemp("out")
+    return MadeUp(OutputTree(root), small_analysis()).write()
+
+
+def texts_of_svg(svg: str) -> list[str]:
+    """Return every piece of text of an SVG; fail where it is no valid XML."""
+    found: list[str] = []
+    inside: list[str] = []
+
+    def start(tag: str, _: dict[str, str]) -> None:
+        inside.append(tag)
+        if tag == "text":
+            found.append("")
+
+    def data(text: str) -> None:
+        if "text" in inside:
+            found[-1] += text
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _: inside.pop()
+    parser.CharacterDataHandler = data
+    parser.Parse(svg, True)
+    return found
+
+
+@pytest.fixture(scope="session")
+def svg_texts() -> Callable[[str], list[str]]:
+    return texts_of_svg
+
+
+@pytest.fixture(scope="session")
+def facts() -> RunFacts:
+    return FACTS
+
+
+@pytest.fixture(scope="session")
+def write_anatomy() -> Callable[[Path], Path]:
+    return anatomy

@@ -1,0 +1,208 @@
+"""Figures show the numbers that they are given."""
+
+import re
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.patches import Rectangle
+from scipy.spatial.distance import squareform
+
+from bidsapp.reports.figures import (
+    RDM_PIXELS,
+    autocorrelation,
+    lag_curve,
+    rdm_grid,
+    similarity_bars,
+)
+from bidsapp.reports.style import model_looks, svg_text
+
+Texts = Callable[[str], list[str]]
+MODELS = ("a", '<b> & "c" $x$')
+REGIONS = ("FFA", "V1v")
+MODES = ("replicate", "robust")
+
+
+@pytest.fixture
+def bars() -> pd.DataFrame:
+    rows = pd.MultiIndex.from_product(
+        [MODES, REGIONS, MODELS], names=["mode", "roi", "model"]
+    ).to_frame(index=False)
+    return rows.assign(
+        r_mean=np.arange(1, 9) / 100,
+        r_sd=0.01,
+        ceiling_lower=0.2,
+        ceiling_upper=0.3,
+        ceiling_paper=0.25,
+    )
+
+
+@pytest.fixture
+def points(bars: pd.DataFrame) -> pd.DataFrame:
+    return pd.concat([bars.assign(r=bars["r_mean"] + shift) for shift in (-0.01, 0.01)])
+
+
+def test_bars_have_the_means_and_dots_the_points(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    figure = similarity_bars(bars, points, REGIONS, model_looks(MODELS), MODES)
+    for panel, mode in enumerate(MODES):
+        axis = figure.axes[panel]
+        ours = bars[bars["mode"] == mode]
+        heights = [
+            bar.get_height()
+            for group in axis.containers
+            if hasattr(group, "patches")
+            for bar in group
+        ]
+        np.testing.assert_allclose(sorted(heights), sorted(ours["r_mean"]))
+        dots = np.concatenate(
+            [cloud.get_offsets() for cloud in axis.collections if len(cloud.get_offsets())]
+        )
+        drawn = points[points["mode"] == mode]["r"]
+        assert set(np.round(drawn, 6)) <= set(np.round(dots[:, 1], 6))
+
+
+def test_bars_stand_over_their_region(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    figure = similarity_bars(bars, points, REGIONS, model_looks(MODELS), ("robust",))
+    group = next(c for c in figure.axes[0].containers if hasattr(c, "patches"))  # the first model's
+    ours = bars[(bars["mode"] == "robust") & (bars["model"] == MODELS[0])].set_index("roi")[
+        "r_mean"
+    ]
+    for place, region in enumerate(REGIONS):
+        bar = group.patches[place]
+        assert round(bar.get_x() + bar.get_width() / 2) == place
+        assert bar.get_height() == pytest.approx(ours[region])
+
+
+def test_the_ceiling_band_spans_lower_to_upper(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    figure = similarity_bars(bars, points, REGIONS, model_looks(MODELS), MODES)
+    axis = figure.axes[0]
+    in_bars = {bar for group in axis.containers if hasattr(group, "patches") for bar in group}
+    bands = [
+        patch for patch in axis.patches if isinstance(patch, Rectangle) and patch not in in_bars
+    ]
+    assert [(band.get_y(), round(band.get_height(), 6)) for band in bands] == [(0.2, 0.1)] * len(
+        REGIONS
+    )
+    assert axis.get_ylim()[1] >= 0.3
+
+
+def test_a_star_marks_only_what_p_null_marks(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    marked = bars.assign(p_null=[0.01, *[0.2] * 6, np.nan])
+    figure = similarity_bars(marked, points, REGIONS, model_looks(MODELS), MODES)
+    stars = [[text for text in axis.texts if text.get_text() == "*"] for axis in figure.axes]
+    assert [len(found) for found in stars] == [1, 0]
+
+
+def test_many_bars_are_broken_into_rows_of_one_scale() -> None:
+    regions, models = [f"R{i}" for i in range(11)], [f"m{i}" for i in range(12)]
+    rows = pd.MultiIndex.from_product([MODES, regions, models], names=["mode", "roi", "model"])
+    table = rows.to_frame(index=False).assign(r_mean=np.linspace(0.01, 0.2, len(rows)), r_sd=0.0)
+    figure = similarity_bars(
+        table, table.assign(r=table["r_mean"]), regions, model_looks(models), MODES
+    )
+    assert len(figure.axes) == 4
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+    labels = [tick.get_text() for axis in figure.axes[:2] for tick in axis.get_xticklabels()]
+    assert labels == regions
+
+
+def test_missing_values_leave_gaps(
+    bars: pd.DataFrame, points: pd.DataFrame, svg_texts: Texts
+) -> None:
+    gaps = bars.assign(
+        r_sd=np.nan, ceiling_lower=np.nan, ceiling_upper=np.nan, ceiling_paper=np.nan
+    )
+    gaps.loc[0, "r_mean"] = np.nan
+    svg = svg_text(
+        similarity_bars(gaps, points.iloc[:0], REGIONS, model_looks(MODELS), MODES), "gaps"
+    )
+    assert "nan" not in re.sub(r">[^<]*<", "><", svg).lower()
+    assert not any("ceiling" in text for text in svg_texts(svg))
+
+
+def test_svg_is_valid_names_all_and_repeats(
+    bars: pd.DataFrame, points: pd.DataFrame, svg_texts: Texts
+) -> None:
+    def draw() -> str:
+        return svg_text(similarity_bars(bars, points, REGIONS, model_looks(MODELS), MODES), "one")
+
+    found = svg_texts(draw())
+    assert {*MODELS, *REGIONS, *MODES} <= set(found)
+    assert draw() == draw()
+
+
+def test_ids_of_two_figures_differ_and_are_found(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    figure = similarity_bars(bars, points, REGIONS, model_looks([f"m{i}" for i in range(9)]), MODES)
+    first, second = svg_text(figure, "one"), svg_text(figure, "two")
+    ids = set(re.findall(r'\bid="([^"]+)"', first))
+    assert not ids & set(re.findall(r'\bid="([^"]+)"', second))
+    used = re.findall(r"url\(#([^)]+)\)", first) + re.findall(r'xlink:href="#([^"]+)"', first)
+    assert used
+    assert set(used) <= ids
+
+
+def test_models_look_different_and_keep_their_look() -> None:
+    models = [f"m{i}" for i in range(20)]
+    looks = model_looks(models)
+    assert len({(look.colour, look.hatch) for look in looks.values()}) == 20
+    assert model_looks(models[:5]) == {model: looks[model] for model in models[:5]}
+
+
+def test_rdm_grid_shows_each_matrix() -> None:
+    n = 30
+    rdm = np.random.default_rng(0).uniform(0, 2, n * (n - 1) // 2)
+    figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, 20.0, 50.0)
+    shown = np.asarray(figure.axes[0].images[0].get_array().filled(0.0))
+    np.testing.assert_allclose(shown, squareform(rdm))
+    assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["FFA", "PPA"]
+    scales = {axis.images[0].get_clim() for axis in figure.axes[:2]}
+    assert len(scales) == 1
+
+
+def test_a_long_rdm_is_averaged_without_undefined_pairs() -> None:
+    n = 2 * RDM_PIXELS
+    square = np.random.default_rng(1).uniform(0, 2, (n, n))
+    square = square + square.T
+    np.fill_diagonal(square, 0)
+    square[5] = square[:, 5] = np.nan
+    figure = rdm_grid({"FFA": square[np.triu_indices(n, 1)]}, np.arange(n) * 2.0)
+    shown = np.asarray(figure.axes[0].images[0].get_array().filled(np.nan))
+    assert shown.shape == (RDM_PIXELS, RDM_PIXELS)
+    assert shown[10, 20] == pytest.approx(square[20:22, 40:42].mean())
+    assert shown[2, 20] == pytest.approx(square[4, 40:42].mean())
+
+
+def test_an_undefined_rdm_is_still_a_figure(svg_texts: Texts) -> None:
+    figure = rdm_grid({"FFA": np.full(45, np.nan)}, np.arange(10) * 2.0)
+    assert "FFA" in svg_texts(svg_text(figure, "empty"))
+
+
+def test_lag_curve_draws_each_model_in_each_region() -> None:
+    rows = pd.MultiIndex.from_product(
+        [REGIONS, MODELS, (0.0, 10.0, 20.0)], names=["roi", "model", "min_lag_s"]
+    )
+    table = rows.to_frame(index=False).assign(r_mean=np.arange(12) / 100)
+    figure = lag_curve(table.sample(frac=1, random_state=0), REGIONS, model_looks(MODELS))
+    lines = [line for line in figure.axes[1].lines if len(line.get_xdata()) == 3]
+    np.testing.assert_allclose(
+        [line.get_ydata() for line in lines], [[0.06, 0.07, 0.08], [0.09, 0.10, 0.11]]
+    )
+
+
+def test_autocorrelation_averages_runs_and_names_extremes() -> None:
+    rows = pd.MultiIndex.from_product(
+        [("A", "B", "C"), ("1", "2"), (2.0, 4.0)], names=["roi", "run", "lag_s"]
+    )
+    table = rows.to_frame(index=False).assign(
+        r=[0.5, 0.2, 0.7, 0.4, 0.1, 0.0, 0.1, 0.0, 0.3, 0.1, 0.3, 0.1]
+    )
+    axis = autocorrelation(table, ("A", "B", "C")).axes[0]
+    named = {
+        line.get_label(): line.get_ydata()
+        for line in axis.lines
+        if not line.get_label().startswith("_")
+    }
+    np.testing.assert_allclose(named["A"], [0.6, 0.3])
+    np.testing.assert_allclose(named["B"], [0.1, 0.0])
+    np.testing.assert_allclose(named["mean of regions"], [1.0 / 3, 0.4 / 3])

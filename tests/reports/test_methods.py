@@ -1,0 +1,82 @@
+"""The methods text says what holds for the analysis, and no more."""
+
+import subprocess
+import sys
+
+import pytest
+
+from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
+from bidsapp.reports.methods import methods, methods_text
+
+VERSIONS = {"moviersa": "1.2.3", "nilearn": "0.14", "fMRIPrep": "23.2.1"}
+
+
+@pytest.fixture(scope="module")
+def paper() -> Analysis:
+    return read_analysis(default_analysis())
+
+
+def test_the_default_analysis_is_described(paper: Analysis) -> None:
+    text = methods_text(paper, VERSIONS)
+    for part in (
+        "moviersa 1.2.3", "fMRIPrep 23.2.1", "nilearn 0.14", "objectcategories", "OFA, FFA",
+        "PHC1 and PHC2",
+        "within 12 to 15 mm", "80 voxels", "z = 3.1", "5 aCompCor components", "every fifth frame",
+        "central 720 pixels", "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
+    ):  # fmt: skip
+        assert part in text, part
+    assert "{" not in text
+
+
+def test_parts_not_used_are_not_mentioned(paper: Analysis) -> None:
+    lean = Analysis.model_validate(
+        {
+            **paper.model_dump(mode="json"),
+            "localizer": None,
+            "functional": {},
+            "denoise": {"compcor": {"components": 0}, "cosines": False, "scale": True},
+            "modes": ["replicate"],
+            "fits": ["ols"],
+        }
+    )
+    text = methods_text(lean, {})
+    for part in (
+        "localizer",
+        "aCompCor",
+        "Behzadi",
+        "cosine",
+        "Glover",
+        "mode robust",
+        "ridge",
+        "Lawson",
+        "None",
+    ):
+        assert part not in text, part
+    assert "scaled to unit variance" in text
+
+
+def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
+    text = methods(paper, VERSIONS)
+    said = " ".join(body for _, body in text.paragraphs)
+    assert "Behzadi et al., 2007" in said
+    for work in text.references:
+        assert work.split(",")[0] in said, work
+
+
+def test_feature_tables_are_told_from_networks(paper: Analysis) -> None:
+    table = {"name": "brightness", "files": {"1": "*.tsv"}}
+    with_table = Analysis.model_validate(
+        {**paper.model_dump(mode="json"), "models": ["brightness"], "feature_tables": [table]}
+    )
+    text = methods_text(with_table, {})
+    assert "the models brightness (euclidean distance)" in text
+    assert "PyTorch" not in text
+
+
+def test_no_heavy_library_is_needed() -> None:
+    code = (
+        "import sys, bidsapp.reports.methods; print([name for name in ('torch', 'nilearn', "
+        "'matplotlib', 'pandas') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

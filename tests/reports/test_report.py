@@ -1,0 +1,212 @@
+"""Pages are whole, self-contained, escaped, and say in place what is missing."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bidsapp.dataset.derivatives import OutputTree
+from bidsapp.errors import InputError
+from bidsapp.reports.report import RunFacts, group_report, participant_report
+
+VOID = {"meta", "link", "br", "img", "hr"}
+LOADING = {"src", "href", "xlink:href", "data", "poster", "srcset"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced and gathers what the tests look at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self.svgs: list[dict[str, str | None]] = []
+        self.tags: Counter[str] = Counter()
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.tags[tag] += 1
+        self.ids += [value for key, value in attrs if key == "id" and value]
+        self.links += [(tag, value or "") for key, value in attrs if key in LOADING]
+        if tag == "svg":
+            self.svgs.append(given)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def check(path: Path) -> Page:
+    """Check all that must hold of any page."""
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.tags["script"] == 0
+    assert [name for name, count in Counter(page.ids).items() if count > 1] == []
+    inside = {f"#{name}" for name in page.ids}
+    assert [
+        link for _, link in page.links if not link.startswith("data:") and link not in inside
+    ] == []
+    assert not re.search(r"url\(\s*['\"]?(?!#|data:)", text)
+    assert "@import" not in text
+    for svg in page.svgs:
+        assert svg["role"] == "img"
+        assert len(svg["aria-label"] or "") > 20
+    return page
+
+
+@pytest.fixture(scope="module")
+def anatomy_file(tmp_path_factory: pytest.TempPathFactory, write_anatomy) -> Path:
+    return write_anatomy(tmp_path_factory.mktemp("anatomy") / "T1w.nii.gz")
+
+
+@pytest.fixture(scope="module")
+def participant_page(made_up, facts: RunFacts, anatomy_file: Path) -> Page:
+    path = participant_report(made_up.tree, "01", made_up.analysis, facts, anatomy_file)
+    assert path == made_up.tree.root / "sub-01.html"
+    return check(path)
+
+
+@pytest.fixture(scope="module")
+def group_page(made_up, facts: RunFacts) -> Page:
+    path = group_report(made_up.tree, made_up.analysis, facts)
+    assert path == made_up.tree.root / "group.html"
+    return check(path)
+
+
+@pytest.mark.parametrize("which", ["participant_page", "group_page"])
+def test_pages_show_every_region_model_warning_and_setting(
+    made_up, facts, which: str, request
+) -> None:
+    page: Page = request.getfixturevalue(which)
+    for name in (*made_up.analysis.region_names, *made_up.analysis.models):
+        assert name in page.text, name
+    assert facts.warnings[0] in page.text
+    assert facts.command in page.text
+    assert "nprocs = 2" in page.text
+    assert "Behzadi" in page.text
+
+
+def test_participant_page_has_each_figure(made_up, participant_page: Page) -> None:
+    # Slices of two sets, matrices, autocorrelation, and bars of two sets and two fits.
+    assert len(participant_page.svgs) == 8
+    assert "4 of 4" in participant_page.text
+    assert "PPA: peak z under 3.1." in participant_page.text
+
+
+def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
+    assert len(group_page.svgs) == 2 * 2 + 2
+    for participant in made_up.participants:
+        assert f"sub-{participant}" in group_page.text
+
+
+@pytest.mark.usefixtures("participant_page", "group_page")
+def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
+    root = made_up.tree.root
+    for folder, page, count in (("sub-01", "sub-01.html", 8), ("group", "group.html", 6)):
+        figures = sorted((root / folder / "figures").glob("*.svg"))
+        assert len(figures) == count
+        text = (root / page).read_text(encoding="utf-8")
+        for figure in figures:
+            assert svg_texts(figure.read_text(encoding="utf-8"))
+            assert figure.relative_to(root).as_posix() in text
+        for source in re.findall(r"drawn from <code>([^<]+)</code>", text):
+            assert (root / source).is_file()
+
+
+@pytest.mark.usefixtures("participant_page")
+def test_a_page_is_the_same_when_made_again(made_up, facts, anatomy_file: Path) -> None:
+    path = made_up.tree.root / "sub-01.html"
+    before = path.read_text(encoding="utf-8")
+    participant_report(made_up.tree, "01", made_up.analysis, facts, anatomy_file)
+    assert path.read_text(encoding="utf-8") == before
+
+
+@pytest.fixture
+def lean(made_up, tmp_path: Path):
+    """Two participants, one fit and one set of regions, in a tree of the test's own."""
+    functional = made_up.analysis.functional.model_copy(update={"regions": ()})
+    analysis = made_up.analysis.model_copy(update={"fits": ("ols",), "functional": functional})
+    return replace(made_up, tree=OutputTree(tmp_path), analysis=analysis, participants=("01", "02"))
+
+
+def test_empty_tables_and_no_anatomy_give_a_page_that_says_so(
+    made_up, facts, tmp_path: Path
+) -> None:
+    empty = replace(made_up, tree=OutputTree(tmp_path), participants=("01",)).write()
+    for path in tmp_path.rglob("*_stats.tsv"):
+        path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    participant = check(participant_report(empty.tree, "01", empty.analysis, facts, None))
+    assert "holds no similarity" in participant.text
+    assert "No voxel in the functional regions FFA, PPA." in participant.text
+    assert "No rows." in participant.text
+    group = check(group_report(empty.tree, empty.analysis, facts))
+    assert "holds no similarity" in group.text
+    assert "Fewer than two participants" in group.text
+
+
+def test_nothing_at_all_still_gives_pages(made_up, facts, tmp_path: Path) -> None:
+    tree = OutputTree(tmp_path)
+    participant = check(participant_report(tree, "01", made_up.analysis, facts, None))
+    assert "No run has dissimilarity matrices." in participant.text
+    assert "does not exist" in participant.text
+    assert "does not exist" in check(group_report(tree, made_up.analysis, facts)).text
+
+
+def test_a_table_edited_by_hand_is_named_in_its_place(lean, facts) -> None:
+    ours = lean.write()
+    path = ours.tree.path("group_stats", task="movie", desc="similarity")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table.drop(columns="r_mean").to_csv(path, sep="\t", index=False)
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "lacks the column 'r_mean'" in page.text
+    assert "Lag between volumes" in page.text
+    assert len(page.svgs) == 1  # the lag curve does not need that table
+    table.assign(r_mean="high").to_csv(path, sep="\t", index=False)
+    assert "that is no number" in check(group_report(ours.tree, ours.analysis, facts)).text
+
+
+def test_what_a_participant_lacks_is_said_for_both_levels(lean, facts) -> None:
+    ours = lean.write()
+    space = {"ses": "movie", "task": "movie", "space": "T1w"}
+    ours.tree.path("brain_rdms", sub="02", run="3", **space).unlink()
+    participant = check(participant_report(ours.tree, "02", ours.analysis, facts, None))
+    assert "Movie runs without results: 3." in participant.text
+    group = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Missing runs: 3." in group.text
+    assert "3 of 4" in group.text
+    ours.tree.path(
+        "participant_stats", sub="02", ses="movie", task="movie", desc="similarity"
+    ).unlink()
+    group = check(group_report(ours.tree, ours.analysis, facts))
+    assert "No similarity table: not in the group." in group.text
+    assert "Fewer than two participants" in group.text
+
+
+def test_an_unreadable_anatomy_is_an_error(made_up, facts, tmp_path: Path) -> None:
+    broken = tmp_path / "T1w.nii.gz"
+    broken.write_bytes(b"no image")
+    with pytest.raises(InputError, match="cannot read the image"):
+        participant_report(made_up.tree, "01", made_up.analysis, facts, broken)

@@ -1,0 +1,79 @@
+"""Slices show the right place, on the right side."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from nibabel import Nifti1Image
+from nilearn.image import resample_img
+
+from bidsapp.reports.slices import Volume, _busiest, _sample, _voxels_mm, region_slices
+from bidsapp.reports.style import svg_text
+
+OBLIQUE = np.array(
+    [[-2.9, 0.4, 0.1, 40], [0.3, 2.8, -0.6, -60], [0.1, 0.5, 3.1, -30], [0, 0, 0, 1]]
+)
+
+
+def test_sampling_agrees_with_nilearn_on_an_oblique_image() -> None:
+    data = np.random.default_rng(0).uniform(size=(20, 22, 18)).astype(np.float32)
+    target = np.diag([2.0, 2.0, 2.0, 1.0])
+    target[:3, 3] = (-10, -30, -5)
+    reference = resample_img(
+        Nifti1Image(data, OBLIQUE),
+        target,
+        (12, 12, 12),
+        "linear",
+        force_resample=True,
+        copy_header=True,
+    ).get_fdata()
+    points = np.moveaxis(np.indices((12, 12, 12)), 0, -1) @ target[:3, :3].T + target[:3, 3]
+    ours = _sample(Volume(data, OBLIQUE), points, order=1)
+    inside = (reference != 0) & (ours != 0)
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(ours[inside], reference[inside], atol=1e-5)
+
+
+def test_voxels_are_placed_by_the_affine() -> None:
+    mask = np.zeros((5, 5, 5), bool)
+    mask[1, 2, 3] = True
+    np.testing.assert_allclose(_voxels_mm(Volume(mask, OBLIQUE)), [(OBLIQUE @ (1, 2, 3, 1))[:3]])
+
+
+def test_the_slice_shows_both_hemispheres_where_one_can() -> None:
+    left = np.array([[-30.0, y, z] for y in (-60, -57) for z in (0, 3, 6)])
+    right = np.array([[30.0, y, 6] for y in (-57, -54)])
+    points = np.concatenate([left, right])
+    assert _busiest(points, axis=1) == -57
+    assert _busiest(points, axis=2) == 6
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_left_is_left_whatever_the_storage_order(flip: float) -> None:
+    affine = np.diag([3.0 * flip, 3.0, 3.0, 1.0])
+    affine[:3, 3] = (-45 * flip, -45, -45)
+    mask = np.zeros((31, 31, 31), bool)
+    place = 5 if flip > 0 else 25  # x = -30 mm in both
+    mask[place - 1 : place + 2, 10:13, 10:13] = True
+    panel = region_slices(None, {"FFA": Volume(mask, affine)}).subfigs[0]
+    for axis in panel.axes:
+        outline = np.concatenate(
+            [path.vertices for c in axis.collections for path in c.get_paths()]
+        )
+        assert -36 < outline[:, 0].min() < outline[:, 0].max() < -24
+
+
+def test_counts_are_written_and_empty_regions_left_out(
+    svg_texts: Callable[[str], list[str]],
+) -> None:
+    mask = np.zeros((20, 20, 20), bool)
+    mask[5:7, 5:8, 5] = True
+    anatomy = Volume(
+        np.random.default_rng(0).uniform(1, 2, (20, 20, 20)).astype(np.float32), np.eye(4)
+    )
+    figure = region_slices(
+        anatomy, {"FFA": Volume(mask, np.eye(4)), "PPA": Volume(~mask & mask, np.eye(4))}
+    )
+    said = svg_texts(svg_text(figure, "regions"))
+    assert "FFA, 6 voxels" in said
+    assert not any("PPA" in text for text in said)
