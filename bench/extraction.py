@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.clips import FilmRun, nominal_frames, windows
+from bidsapp.vision.clips import windows
 from bidsapp.vision.features import extract
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network
+from bidsapp.vision.runs import FilmRun, nominal_frames
 
 RATE, TR, BATCH, SECONDS = 25, 2.0, 16, 8
 ROUNDS = 3

@@ -83,7 +83,7 @@ class Localizer(_Part):
     smoothing_fwhm_mm: NonNegative = 4.0
     high_pass_s: Positive = 100.0
     hrf_model: Literal["glover + derivative", "spm + derivative", "glover", "spm"] = (
-        "glover + derivative"
+        "spm + derivative"
     )
     noise_model: Literal["ar1", "ols"] = "ar1"
     confounds: tuple[str, ...] = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")

@@ -35,7 +35,7 @@ def demo_analysis(size: DemoSize) -> dict[str, Any]:
                 for index, run in enumerate(size.runs)
             ],
             "frame_timing": "events",
-            "frame_step": 5,
+            "frame_step": 10,
             "crop": None,
         },
         "localizer": {

@@ -34,12 +34,26 @@ PLANTED: dict[str, str | None] = {
 }  # fmt: skip
 CONDITIONS = ("body", "face", "house", "object", "scene", "scramble")
 PREFERRED = {"face": ("face",), "body": ("body",), "scene": ("scene", "house")}
-# Standard deviations in percent of the mean signal (1000 units).
-NOISE, DRIFT, SHARED, TISSUE_SHARED = 10.0, 6.0, 4.0, 14.0
+# Standard deviations in thousandths of the mean signal.
 SIGNAL = {PIXELS: 5.0, NETWORK: 5.5, TABLE: 5.5}
-BLOCK_PEAK, BLOCK_OTHERS, BLOCK_SPREAD_MM = 60.0, 7.0, 5.0
+BLOCK_PEAK, BLOCK_OTHERS, BLOCK_SPREAD_MM = 40.0, 7.0, 3.5
 NOISE_BLUR_VOXELS = 0.4
 BASELINE = 1000.0
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Standard deviations of what is not response, in thousandths of the mean signal."""
+
+    own: float  # of each voxel
+    drift: float
+    shared: float  # motion and white matter's time courses, in grey matter
+    shared_in_tissue: float  # the same in white matter and fluid
+
+
+MOVIE = Levels(own=10.0, drift=6.0, shared=4.0, shared_in_tissue=14.0)
+# Low, above all what varies smoothly in space: a peak of t must be told to a voxel.
+LOCALIZER = Levels(own=5.0, drift=0.5, shared=0.3, shared_in_tissue=14.0)
 
 
 @dataclass(frozen=True)
@@ -82,7 +96,7 @@ def movie_scan(
 ) -> Scan:
     """Simulate one movie run; ``signals`` maps a region to (volumes, its voxels), SD about 1."""
     nuisance = noise.draw_nuisance(rng, volumes)
-    series = _background(rng, place, nuisance, volumes)
+    series = _background(rng, place, nuisance, volumes, MOVIE)
     for region, signal in signals.items():
         model = PLANTED[region]
         if model is not None:
@@ -132,7 +146,7 @@ def localizer_scan(
     """Simulate the localizer: bumps of response around the peaks of each region."""
     volumes = LOCALIZER_VOLUMES
     nuisance = noise.draw_nuisance(rng, volumes)
-    series = _background(rng, place, nuisance, volumes)
+    series = _background(rng, place, nuisance, volumes, LOCALIZER)
     times = np.arange(volumes) * REPETITION_TIME + START_TIME
     courses = np.zeros((len(CONDITIONS), volumes))
     for course, name in zip(courses, CONDITIONS, strict=True):
@@ -154,7 +168,11 @@ def localizer_scan(
 
 
 def _background(
-    rng: np.random.Generator, place: Place, nuisance: noise.Nuisance, volumes: int
+    rng: np.random.Generator,
+    place: Place,
+    nuisance: noise.Nuisance,
+    volumes: int,
+    levels: Levels,
 ) -> Floats:
     """Noise, drift and shared time courses, (volumes, voxels)."""
     shape = place.grid.shape
@@ -163,10 +181,10 @@ def _background(
     shared = nuisance.shared.shape[1]
     fields = noise.smooth_fields(rng, shape, drifts.shape[1] + shared)
     tissues = place.tissues["CSF"] | place.tissues["WM"]
-    fields[:, :shared] *= np.where(tissues, TISSUE_SHARED, SHARED)[:, None]
-    fields[:, shared:] *= DRIFT
+    fields[:, :shared] *= np.where(tissues, levels.shared_in_tissue, levels.shared)[:, None]
+    fields[:, shared:] *= levels.drift
     courses = np.column_stack([nuisance.shared, drifts]).astype(np.float32)
-    background: Floats = NOISE * own.reshape(-1, volumes).T + courses @ fields.T
+    background: Floats = levels.own * own.reshape(-1, volumes).T + courses @ fields.T
     return background
 
 

@@ -25,10 +25,10 @@ from bidsapp.dataset.stimuli import find_film
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import correlation_distance, euclidean_distance
 from bidsapp.vision.catalogue import ModelEntry, find_model
-from bidsapp.vision.clips import FilmRun
 from bidsapp.vision.feature_tables import check_table, table_features
 from bidsapp.vision.features import extract, scratch_bytes
 from bidsapp.vision.networks.loading import load_network
+from bidsapp.vision.runs import FilmRun
 
 _BATCH = 32
 _DISTANCES = {"correlation": correlation_distance, "euclidean": euclidean_distance}

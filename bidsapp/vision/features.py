@@ -18,9 +18,10 @@ import torch
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry
-from bidsapp.vision.clips import ClipShape, FilmRun, clips
+from bidsapp.vision.clips import ClipShape, clips
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
 from bidsapp.vision.networks.network import Network, layer_units
+from bidsapp.vision.runs import FilmRun
 
 logger = logging.getLogger(__name__)
 

@@ -1,7 +1,6 @@
 """What ``--dry-run`` says: what is there, what is missing, what would be made."""
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
@@ -11,7 +10,7 @@ from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import film_facts
 from bidsapp.workflows.film import FilmPlan
 from bidsapp.workflows.inputs import Inputs
-from bidsapp.workflows.stimulus import missing_models
+from bidsapp.workflows.models import missing_models
 
 
 def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
@@ -32,21 +31,6 @@ def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: F
         lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
         lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
     return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
-
-
-def describe_group(
-    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
-) -> str:
-    """Say what the group level would use."""
-    lines = [f"moviersa group, analysis '{analysis.name}', space {settings.output_space}", ""]
-    for run in analysis.movie.runs:
-        found = brain_rdms.get(run.run, {})
-        lines.append(
-            f"  run {run.run}: RDMs of {len(found)} participants: {' '.join(sorted(found))}"
-        )
-    missing = missing_models(settings, analysis, list(brain_rdms))
-    lines += [f"  run {run}: no RDMs of {', '.join(models)}" for run, models in missing.items()]
-    return "\n".join([*lines, ""])
 
 
 def _found(person: ParticipantInputs) -> str:

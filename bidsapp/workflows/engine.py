@@ -17,11 +17,14 @@ LOGGER = logging.getLogger(__name__)
 _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
 
 
-def run_workflow(workflow: engine.Workflow, settings: Settings, log_dir: Path) -> dict[str, str]:
+def run_workflow(
+    workflow: engine.Workflow, settings: Settings, log_dir: Path, parallel: bool = True
+) -> dict[str, str]:
     """Run a workflow to its end; return the crash report of every step that failed, by its name.
 
     A failed step stops what depends on it and nothing else, unless ``--stop-on-first-crash``.
-    Steps that were done before and whose input is unchanged are not repeated.
+    Steps that were done before and whose input is unchanged are not repeated. Without ``parallel``
+    steps run in this process, one after the other, unless a plugin file says otherwise.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     before = set(log_dir.glob("crash-*"))
@@ -40,7 +43,7 @@ def run_workflow(workflow: engine.Workflow, settings: Settings, log_dir: Path) -
     logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
     workflow.base_dir = str(settings.work_dir)
     try:
-        workflow.run(**_plugin(settings))
+        workflow.run(**_plugin(settings, parallel))
     except Exception:
         # nipype raises whatever a step raised; its crash files say which step and why.
         crashes = sorted(set(log_dir.glob("crash-*")) - before)
@@ -51,19 +54,21 @@ def run_workflow(workflow: engine.Workflow, settings: Settings, log_dir: Path) -
 
 
 def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
-    """Sort failed steps by participant: label to the reason of its first failure."""
+    """Sort failed steps by participant: label to the reason of its first failure.
+
+    A failure that belongs to no participant keeps the name of its step.
+    """
     found: dict[str, str] = {}
     for step, reason in crashes.items():
         match = _PARTICIPANT.search(step)
-        if match:
-            found.setdefault(match[1], reason)
+        found.setdefault(match[1] if match else step, reason)
     return found
 
 
-def _plugin(settings: Settings) -> dict[str, Any]:
+def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
         return _read_plugin(settings.nipype_plugin_file)
-    if settings.nprocs == 1:
+    if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
         "n_procs": settings.nprocs,

@@ -12,8 +12,8 @@ from bidsapp.arrays import Floats
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
 from bidsapp.dataset.stimuli import find_film, frame_onsets
 from bidsapp.errors import InputError
-from bidsapp.vision.clips import FilmRun, check_length, nominal_frames
 from bidsapp.vision.film import film_facts
+from bidsapp.vision.runs import FilmRun, check_length, nominal_frames
 
 _TR_TOLERANCE_S = 1e-3
 

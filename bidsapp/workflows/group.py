@@ -10,10 +10,26 @@ from bidsapp.dataset.derivatives import OutputTree, read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import GroupStatistics
 from bidsapp.interfaces.staging import Publish
+from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
-from bidsapp.workflows.stimulus import missing_models, model_rdm_files
+from bidsapp.workflows.bookkeeping import end, facts_of, log, say
+from bidsapp.workflows.engine import run_workflow
+from bidsapp.workflows.models import missing_models, model_rdm_files
 
 _MIN_RUNS = 3
+
+
+def run(settings: Settings, analysis: Analysis) -> int:
+    """Run the group level; return the exit status."""
+    if settings.dry_run:
+        return say(_describe(settings, analysis, brain_rdm_files(settings, analysis)))
+    workflow = init_group_wf(settings, analysis)
+    log_dir = log(settings, analysis)
+    crashes = run_workflow(workflow, settings, log_dir, parallel=False)
+    if crashes:
+        return end(crashes)
+    group_report(OutputTree(settings.output_dir), analysis, facts_of(settings, ()))
+    return 0
 
 
 def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[str, Path]]:
@@ -66,7 +82,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
             seed=settings.random_seed,
         ),
         name="statistics",
-        n_procs=settings.nprocs,
+        n_procs=settings.omp_nthreads,
         mem_gb=settings.mem_gb / 2,
     )
     publish = engine.Node(
@@ -92,3 +108,18 @@ def _check(
             f"{settings.output_dir} lacks the RDMs of {', '.join(models)} for run {run}: "
             "run the stimulus level first"
         )
+
+
+def _describe(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> str:
+    """Say what the group level would use."""
+    lines = [f"moviersa group, analysis '{analysis.name}', space {settings.output_space}", ""]
+    for run in analysis.movie.runs:
+        found = brain_rdms.get(run.run, {})
+        lines.append(
+            f"  run {run.run}: RDMs of {len(found)} participants: {' '.join(sorted(found))}"
+        )
+    missing = missing_models(settings, analysis, list(brain_rdms))
+    lines += [f"  run {run}: no RDMs of {', '.join(models)}" for run, models in missing.items()]
+    return "\n".join([*lines, ""])

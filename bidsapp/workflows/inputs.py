@@ -1,23 +1,18 @@
 """What there is to work on, found and checked before anything is computed."""
 
 import logging
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from bidsapp.analysis.spec import Analysis, FeatureTable
+from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.atlas import open_atlas
 from bidsapp.dataset.description import check_output
 from bidsapp.dataset.fmriprep import ParticipantInputs, check_derivatives, find_participant
-from bidsapp.dataset.raw import RawDataset, open_raw, read_events
-from bidsapp.dataset.stimuli import find_film
+from bidsapp.dataset.raw import RawDataset, open_raw
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.transforms import template_transforms
 from bidsapp.settings import Settings
-from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.feature_tables import check_table
-from bidsapp.vision.features import find_device
-from bidsapp.vision.networks.loading import find_checkpoint
 
 LOGGER = logging.getLogger(__name__)
 
@@ -54,11 +49,11 @@ def find_inputs(settings: Settings, analysis: Analysis, everyone: bool = False) 
                 settings.output_space,
                 settings.session_label,
             )
-            _check_templates(inputs, settings, analysis)
+            warnings = _check_templates(inputs, settings, analysis)
         except InputError as error:
             unusable[label] = str(error)
         else:
-            found.append(inputs)
+            found.append(replace(inputs, missing=(*inputs.missing, *warnings)))
     if not found:
         reasons = "; ".join(f"sub-{label}: {why}" for label, why in unusable.items())
         raise InputError(f"no participant can be analysed. {reasons}")
@@ -81,45 +76,6 @@ def check_folders(settings: Settings, analysis: Analysis) -> None:
     _check_atlas(settings, analysis)
 
 
-def check_models(settings: Settings, analysis: Analysis) -> None:
-    """Make sure that every model is known.
-
-    Raises
-    ------
-    UsageError
-        A name is neither in the catalogue nor among the analysis file's feature tables.
-    """
-    for model in analysis.models:
-        if analysis.feature_table(model) is None:
-            find_model(model, settings.model_catalogue)
-
-
-def check_weights(settings: Settings, analysis: Analysis, missing: Collection[str]) -> None:
-    """Make sure that the models still to be made can be: checkpoints, feature tables, device.
-
-    Raises
-    ------
-    InputError, UsageError
-        A checkpoint or table is absent or unfit, or there is no such device.
-    """
-    find_device(settings.device)
-    for model in missing:
-        table = analysis.feature_table(model)
-        if table is not None:
-            _check_table(settings, table)
-            continue
-        entry = find_model(model, settings.model_catalogue)
-        if entry.checkpoint is not None:
-            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
-
-
-def _check_table(settings: Settings, table: FeatureTable) -> None:
-    for pattern in table.files.values():
-        path = find_film(settings.stimuli_dir, pattern)
-        n_columns = len(table.columns) or len(read_events(path).columns) - 2
-        check_table(table.name, n_columns, table.dissimilarity)
-
-
 def _check_atlas(settings: Settings, analysis: Analysis) -> None:
     if settings.level != "participant" or not analysis.atlas.regions:
         return
@@ -135,14 +91,23 @@ def _check_atlas(settings: Settings, analysis: Analysis) -> None:
         )
 
 
-def _check_templates(inputs: ParticipantInputs, settings: Settings, analysis: Analysis) -> None:
-    """Make sure now, not after hours, that each template that regions live in can be reached."""
-    wanted = {part.template for part in (analysis.functional, analysis.atlas) if part.regions}
+def _check_templates(
+    inputs: ParticipantInputs, settings: Settings, analysis: Analysis
+) -> list[str]:
+    """Make sure that each template that regions live in can be reached; say which is not exact."""
+    warnings = []
+    wanted = sorted(
+        {part.template for part in (analysis.functional, analysis.atlas) if part.regions}
+    )
     for template in wanted:
-        template_transforms(
+        transforms = template_transforms(
             inputs.transforms,
             template,
             settings.output_space,
             settings.template_transform,
             settings.allow_template_mismatch,
         )
+        if not transforms.exact:
+            names = ", ".join(path.name for path in transforms.files)
+            warnings.append(f"{names} stands in for a transform of {template}: 2 to 4 mm off")
+    return warnings

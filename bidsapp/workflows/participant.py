@@ -9,7 +9,7 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import bids_uri
+from bidsapp.dataset.derivatives import OutputTree, bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.patterns import BrainRDMs
@@ -17,10 +17,52 @@ from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
 from bidsapp.interfaces.similarity import ParticipantSimilarity
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
+from bidsapp.reports.report import participant_report
 from bidsapp.settings import Settings
+from bidsapp.workflows.bookkeeping import end, facts_of, say, start
+from bidsapp.workflows.engine import failed_participants, run_workflow
+from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.models import missing_models, model_rdm_files
+from bidsapp.workflows.validation import validate_bids
 
 _GLM_COPIES = 5  # float64 images of a run's size that nilearn holds at once while it fits
 _READ_COPIES = 2
+
+
+def run(settings: Settings, analysis: Analysis) -> int:
+    """Run the participant level; return the exit status."""
+    inputs = find_inputs(settings, analysis)
+    plan = None
+    if settings.dry_run or missing_models(settings, analysis, _runs(inputs)):
+        # Imported late: it brings torch, which most runs of this level do not need.
+        from bidsapp.workflows import dryrun, stimulus
+
+        # Frames are placed by all participants' events: RDMs must not depend on who is asked.
+        everyone = find_inputs(settings, analysis, everyone=True)
+        plan = stimulus.plan_models(settings, analysis, everyone)
+        if settings.dry_run:
+            say(dryrun.describe_run(settings, analysis, inputs, plan))
+            return end(inputs.unusable)
+    validate_bids(settings)
+    log_dir = start(settings, analysis)
+    if plan is not None:
+        stimulus.make_models(settings, analysis, plan, log_dir)
+    workflow = init_participants_wf(
+        settings, analysis, inputs.participants, model_rdm_files(settings, analysis)
+    )
+    failed = failed_participants(run_workflow(workflow, settings, log_dir))
+    warnings = () if plan is None else plan.warnings
+    for person in inputs.participants:
+        if person.participant not in failed:
+            facts = facts_of(settings, (*person.missing, *warnings))
+            tree = OutputTree(settings.output_dir)
+            participant_report(tree, person.participant, analysis, facts, person.t1w)
+    return end({**inputs.unusable, **failed})
+
+
+def _runs(inputs: Inputs) -> list[str]:
+    """Movie runs that any participant has."""
+    return sorted({run.run for person in inputs.participants for run in person.movie})
 
 
 def init_participants_wf(

@@ -1,48 +1,84 @@
 """The stimulus level: RDMs of every model for every run, made once for a dataset."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from nipype.pipeline import engine
 
-from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, desc_labels
+from bidsapp.analysis.spec import Analysis, FeatureTable
+from bidsapp.dataset.derivatives import desc_labels
+from bidsapp.dataset.raw import read_events
+from bidsapp.dataset.stimuli import find_film
+from bidsapp.errors import InputError
+from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
 from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.clips import FilmRun
-from bidsapp.workflows.film import FilmPlan
+from bidsapp.vision.feature_tables import check_table
+from bidsapp.vision.features import find_device
+from bidsapp.vision.networks.loading import find_checkpoint
+from bidsapp.vision.runs import FilmRun
+from bidsapp.workflows.bookkeeping import say, start
+from bidsapp.workflows.dryrun import describe_run
+from bidsapp.workflows.engine import run_workflow
+from bidsapp.workflows.film import FilmPlan, plan_film
+from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.models import missing_models
+from bidsapp.workflows.validation import validate_bids
+
+LOGGER = logging.getLogger(__name__)
+_LOCK_S = 12 * 3600.0  # a film takes hours on a CPU
 
 
-def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:
-    """Name the RDM file of every run and model: run to files in the order of the models."""
-    tree, labels = OutputTree(settings.output_dir), desc_labels(analysis.models)
-    stats = {model: _statistic(settings, analysis, model) for model in analysis.models}
-    task = analysis.movie.task
-    return {
-        run.run: [
-            tree.path("stimulus_rdms", task=task, run=run.run, stat=stats[model], desc=label)
-            for model, label in labels.items()
-        ]
-        for run in analysis.movie.runs
-    }
+def run(settings: Settings, analysis: Analysis) -> int:
+    """Run the stimulus level; return the exit status."""
+    inputs = find_inputs(settings, analysis, everyone=True)
+    plan = plan_models(settings, analysis, inputs)
+    if settings.dry_run:
+        return say(describe_run(settings, analysis, inputs, plan))
+    validate_bids(settings)
+    for label, reason in inputs.unusable.items():
+        LOGGER.warning("sub-%s does not count for the timing of frames: %s", label, reason)
+    make_models(settings, analysis, plan, start(settings, analysis))
+    return 0
 
 
-def missing_models(
-    settings: Settings, analysis: Analysis, runs: Sequence[str]
-) -> dict[str, list[str]]:
-    """Tell which models lack their RDM file: run to models; complete runs are left out."""
-    files = model_rdm_files(settings, analysis)
-    missing = {
-        run: [
-            model
-            for model, path in zip(analysis.models, files[run], strict=True)
-            if not path.is_file()
-        ]
-        for run in runs
-    }
-    return {run: models for run, models in missing.items() if models}
+def plan_models(settings: Settings, analysis: Analysis, everyone: Inputs) -> FilmPlan:
+    """Place the film on the scanner's clock; make sure that what is missing can be made.
+
+    Raises
+    ------
+    InputError, UsageError
+        A film, checkpoint or feature table is absent or does not fit.
+    """
+    plan = plan_film(analysis, everyone.participants, settings.stimuli_dir)
+    missing = missing_models(settings, analysis, [film.run for film in plan.runs])
+    _check_makeable(settings, analysis, {model for models in missing.values() for model in models})
+    return plan
+
+
+def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir: Path) -> None:
+    """Make the model RDMs that are missing; whoever comes second finds them made.
+
+    Raises
+    ------
+    InputError
+        A model failed; nothing after it makes sense.
+    """
+    runs = [film.run for film in plan.runs]
+    with lock(settings.output_dir / "stimuli" / ".lock", _LOCK_S):
+        missing = missing_models(settings, analysis, runs)
+        if not missing:
+            LOGGER.info("model RDMs: all there")
+            return
+        LOGGER.info("model RDMs: %d to be made", sum(map(len, missing.values())))
+        crashes = run_workflow(
+            init_stimulus_wf(settings, analysis, plan, missing), settings, log_dir, parallel=False
+        )
+    if crashes:
+        raise InputError("; ".join(crashes.values()))
 
 
 def init_stimulus_wf(
@@ -105,7 +141,21 @@ def _rdms_node(
     return engine.Node(step, name=f"rdms_{film.run}", n_procs=settings.nprocs, mem_gb=memory_gb)
 
 
-def _statistic(settings: Settings, analysis: Analysis, model: str) -> str:
-    table = analysis.feature_table(model)
-    entry = table or find_model(model, settings.model_catalogue)
-    return f"{entry.dissimilarity}distance"
+def _check_makeable(settings: Settings, analysis: Analysis, models: Collection[str]) -> None:
+    """Look for checkpoints, feature tables and the device before hours of computing."""
+    find_device(settings.device)
+    for model in sorted(models):
+        table = analysis.feature_table(model)
+        if table is not None:
+            _check_table(settings, table)
+            continue
+        entry = find_model(model, settings.model_catalogue)
+        if entry.checkpoint is not None:
+            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
+
+
+def _check_table(settings: Settings, table: FeatureTable) -> None:
+    for pattern in table.files.values():
+        path = find_film(settings.stimuli_dir, pattern)
+        n_columns = len(table.columns) or len(read_events(path).columns) - 2
+        check_table(table.name, n_columns, table.dissimilarity)

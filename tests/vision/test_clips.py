@@ -8,15 +8,9 @@ from torchvision import transforms
 from vision_films import noise, number_of, numbered, write_film
 
 from bidsapp.errors import InputError
-from bidsapp.vision.clips import (
-    ClipShape,
-    FilmRun,
-    check_length,
-    clips,
-    nominal_frames,
-    windows,
-)
+from bidsapp.vision.clips import ClipShape, clips, windows
 from bidsapp.vision.film import film_facts
+from bidsapp.vision.runs import FilmRun, check_length, nominal_frames
 
 
 def film_run(

@@ -13,11 +13,12 @@ from vision_films import noise, write_film
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry, find_model
-from bidsapp.vision.clips import FilmRun, nominal_frames, windows
+from bidsapp.vision.clips import windows
 from bidsapp.vision.features import extract, find_device, scratch_bytes
 from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network, layer_units
+from bidsapp.vision.runs import FilmRun, nominal_frames
 
 Extract = Callable[..., dict[str, dict[str, Floats]]]
 

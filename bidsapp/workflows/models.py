@@ -1,0 +1,58 @@
+"""Which models are compared, and where their RDMs lie."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import OutputTree, desc_labels
+from bidsapp.settings import Settings
+from bidsapp.vision.catalogue import find_model
+
+
+def check_models(settings: Settings, analysis: Analysis) -> None:
+    """Make sure that every model is known.
+
+    Raises
+    ------
+    UsageError
+        A name is neither in the catalogue nor among the analysis file's feature tables.
+    """
+    for model in analysis.models:
+        if analysis.feature_table(model) is None:
+            find_model(model, settings.model_catalogue)
+
+
+def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:
+    """Name the RDM file of every run and model: run to files in the order of the models."""
+    tree, labels = OutputTree(settings.output_dir), desc_labels(analysis.models)
+    stats = {model: _statistic(settings, analysis, model) for model in analysis.models}
+    task = analysis.movie.task
+    return {
+        run.run: [
+            tree.path("stimulus_rdms", task=task, run=run.run, stat=stats[model], desc=label)
+            for model, label in labels.items()
+        ]
+        for run in analysis.movie.runs
+    }
+
+
+def missing_models(
+    settings: Settings, analysis: Analysis, runs: Sequence[str]
+) -> dict[str, list[str]]:
+    """Tell which models lack their RDM file: run to models; complete runs are left out."""
+    files = model_rdm_files(settings, analysis)
+    missing = {
+        run: [
+            model
+            for model, path in zip(analysis.models, files[run], strict=True)
+            if not path.is_file()
+        ]
+        for run in runs
+    }
+    return {run: models for run, models in missing.items() if models}
+
+
+def _statistic(settings: Settings, analysis: Analysis, model: str) -> str:
+    table = analysis.feature_table(model)
+    entry = table or find_model(model, settings.model_catalogue)
+    return f"{entry.dissimilarity}distance"
