@@ -19,7 +19,7 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install
-	$(BIN)/pytest -n 2 tests
+	$(BIN)/pytest -n 2 --dist loadgroup tests
 
 demo: install
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash ci/demo.sh $(DEMO)

@@ -28,6 +28,7 @@ def main(target: Path) -> None:
             python,
             "--constraint",
             "constraints.txt",
+            "--compile-bytecode",
             "--editable",
             ".[demo,test,lint]",
         ],

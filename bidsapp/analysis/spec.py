@@ -251,6 +251,20 @@ def read_analysis(path: Path) -> Analysis:
         raise UsageError(f"{path}: {_explain(error)}") from error
 
 
+def changed(analysis: Analysis, **parts: object) -> Analysis:
+    """Return the analysis with parts replaced, validated as a whole again.
+
+    Raises
+    ------
+    UsageError
+        The parts do not fit the rest.
+    """
+    try:
+        return Analysis.model_validate({**dict(analysis), **parts})
+    except ValidationError as error:
+        raise UsageError(_explain(error)) from error
+
+
 def differing_keys(ours: Analysis, theirs: Analysis) -> list[str]:
     """Dotted names of the keys in which two analyses differ, sorted."""
     left, right = (_flatten(a.model_dump(mode="json")) for a in (ours, theirs))

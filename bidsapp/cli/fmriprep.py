@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
+from bidsapp.analysis.preparation import fmriprep_command
 from bidsapp.cli.parser import Parser
-
-OUTPUT_SPACES = ("T1w", "MNI152NLin6Asym", "MNI152NLin2009cAsym")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -23,7 +22,5 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--version", action="version", version=f"moviersa-fmriprep {__version__}")
     given = parser.parse_args(argv)
     labels = [label.removeprefix("sub-") for label in given.participant_label]
-    command = ["fmriprep-docker", str(given.bids_dir), str(given.output_dir), "participant"]
-    command += ["--participant-label", *labels] if labels else []
-    command += ["--output-spaces", *OUTPUT_SPACES]
+    command = fmriprep_command(given.bids_dir, given.output_dir, labels)
     sys.stdout.write(shlex.join(command) + "\n")

@@ -137,7 +137,7 @@ def _how(parser: Parser) -> None:
         ("--boilerplate-only", "write the methods text and citations only"),
     ):
         _option(group, flag, action="store_true", help=text)
-    group.add_argument("-v", "--verbose", action="count", help="more messages; -vv for all")
+    group.add_argument("-v", "--verbose", action="count", help="more messages")
 
 
 def _option(group: argparse._ArgumentGroup, name: str, *short: str, **keywords: Any) -> None:  # noqa: ANN401

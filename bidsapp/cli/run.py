@@ -1,16 +1,18 @@
 """Start of ``moviersa``: settings and analysis in, one level out, exit status for the shell."""
 
+import atexit
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
-from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
+from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.errors import MoviersaError, UsageError
 from bidsapp.settings import Settings
-
-_LOG_LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -31,7 +33,7 @@ def run(settings: Settings) -> int:
     logging.basicConfig(
         format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    logging.getLogger("bidsapp").setLevel(_LOG_LEVELS[min(settings.verbose + 1, 2)])
+    logging.getLogger("bidsapp").setLevel("DEBUG" if settings.verbose else "INFO")
     _prepare_environment(settings)
     analysis = effective_analysis(settings)
     # Imported late: nipype, nilearn and torch take seconds that --version need not wait for.
@@ -54,7 +56,7 @@ def effective_analysis(settings: Settings) -> Analysis:
     if settings.session_label:
         _check_sessions(analysis, settings.session_label)
     if settings.models:
-        analysis = analysis.model_copy(update={"models": settings.models})
+        analysis = changed(analysis, models=settings.models)
     return analysis
 
 
@@ -73,7 +75,7 @@ def _narrow_tasks(analysis: Analysis, asked: Sequence[str]) -> Analysis:
             f"without --task-id {localizer} no region is left: the analysis has no atlas"
         )
     functional = analysis.functional.model_copy(update={"regions": ()})
-    return analysis.model_copy(update={"localizer": None, "functional": functional})
+    return changed(analysis, localizer=None, functional=functional)
 
 
 def _check_sessions(analysis: Analysis, asked: Sequence[str]) -> None:
@@ -89,7 +91,7 @@ def _check_sessions(analysis: Analysis, asked: Sequence[str]) -> None:
 
 
 def _prepare_environment(settings: Settings) -> None:
-    """Set what libraries read at import: threads, and caches inside the work directory."""
+    """Set what libraries read at import: threads, and where they keep their caches."""
     for name in (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -102,7 +104,17 @@ def _prepare_environment(settings: Settings) -> None:
         "NIPYPE_CONFIG_DIR": "nipype",
         "XDG_CACHE_HOME": "cache",
     }
+    place = _cache_folder(settings)
     for name, folder in caches.items():
-        os.environ.setdefault(name, str(settings.work_dir / ".config" / folder))
+        os.environ.setdefault(name, str(place / folder))
     os.environ["NO_ET"] = "1"  # nipype would ask the network for its newest version
     os.environ.setdefault("LOGNAME", "moviersa")  # nipype's cluster plugins read it
+
+
+def _cache_folder(settings: Settings) -> Path:
+    """Return a folder of the work directory; for a dry run, which leaves nothing, a passing one."""
+    if not settings.dry_run:
+        return settings.work_dir / ".config"
+    folder = Path(tempfile.mkdtemp(prefix="moviersa-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

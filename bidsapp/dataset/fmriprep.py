@@ -1,26 +1,27 @@
 """What fMRIPrep made of a participant, checked before anything heavy begins."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bidsapp.analysis.preparation import fmriprep_command
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.anatomy import check_transforms, find_anatomy, find_t1w, find_transforms
+from bidsapp.dataset.nifti import image_facts
 from bidsapp.dataset.raw import RawDataset
 from bidsapp.dataset.runs import TR_TOLERANCE_S, PreprocessedRun, RunFinder
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError
 
 __all__ = [
-    "OUTPUT_SPACES",
     "ParticipantInputs",
     "PreprocessedRun",
     "check_derivatives",
     "find_participant",
 ]
 
-OUTPUT_SPACES = ("T1w", "MNI152NLin6Asym", "MNI152NLin2009cAsym")
 MIN_MOVIE_RUNS = 3
 
 
@@ -82,11 +83,10 @@ def _makers(description: Mapping[str, Any]) -> list[str]:
 
 
 def _how_to_make(derivatives: Path, bids_dir: Path, participants: Sequence[str]) -> str:
+    command = shlex.join(fmriprep_command(bids_dir, derivatives, participants))
     who = f" --participant-label {' '.join(participants)}" if participants else ""
     return (
-        f"To make them: moviersa-fmriprep {bids_dir} {derivatives}{who}, which runs "
-        f"fmriprep-docker {bids_dir} {derivatives} participant{who} "
-        f"--output-spaces {' '.join(OUTPUT_SPACES)}; "
+        f"To make them: {command} (moviersa-fmriprep {bids_dir} {derivatives}{who} prints it); "
         "or say where they are with --derivatives fmriprep=PATH"
     )
 
@@ -139,6 +139,8 @@ def find_participant(
     t1w = find_t1w(anatomy, space)
     if t1w is None:
         missing.append(f"no preprocessed T1w image of sub-{participant} in space {space}")
+    else:
+        image_facts(t1w)
     return ParticipantInputs(participant, localizer, movie, t1w, transforms, tuple(missing))
 
 

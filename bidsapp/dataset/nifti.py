@@ -74,6 +74,36 @@ def image_facts(path: Path) -> ImageFacts:
     )
 
 
+def check_first_volume(bold: Path, mask: Path) -> None:
+    """Make sure that a mask has voxels and that an image's first volume is finite in them.
+
+    The rest of the image is checked when it is read, which is done only once.
+
+    Raises
+    ------
+    InputError
+        The mask is empty, or the volume is damaged or not finite.
+    """
+    inside = _read(mask) > 0
+    if not inside.any():
+        raise InputError(f"{mask} is empty: run fMRIPrep again")
+    broken = int(np.count_nonzero(~np.isfinite(_read(bold)[inside])))
+    if broken:
+        raise InputError(
+            f"{bold} has values that are not finite in {broken} voxels of its first volume: "
+            "run fMRIPrep again"
+        )
+
+
+def _read(path: Path) -> Floats:
+    """Read the first volume of an image, or all of one without time."""
+    image: Any = nibabel.load(path)
+    try:
+        return np.asarray(image.dataobj[..., 0] if len(image.shape) == 4 else image.dataobj)
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise InputError(f"{path} is damaged: copy or make it again") from error
+
+
 def _repetition_time(header: Any) -> float | None:  # noqa: ANN401 (nibabel has no type for it)
     zooms = header.get_zooms()
     unit = header.get_xyzt_units()[1]

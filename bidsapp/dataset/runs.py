@@ -13,7 +13,7 @@ from bidsapp.dataset.filenames import (
     parse_name,
     same_value,
 )
-from bidsapp.dataset.nifti import ImageFacts, image_facts
+from bidsapp.dataset.nifti import ImageFacts, check_first_volume, image_facts
 from bidsapp.dataset.raw import (
     RawDataset,
     find_events,
@@ -104,6 +104,7 @@ class RunFinder:
         mask = self._mask(bold, name)
         if not image_facts(mask).same_grid(facts):
             raise InputError(f"{mask} and {bold} have different grids: run fMRIPrep again")
+        check_first_volume(bold, mask)
         confounds = self._confounds(bold, name)
         _check_length(confounds, facts, bold)
         raw_image = raw_bold(self.raw, self.participant, its_session, task, run)

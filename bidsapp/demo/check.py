@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import rsatoolbox.rdm
 from nibabel import Nifti1Image
 
-from bidsapp.arrays import Ints
+from bidsapp.arrays import Floats, Ints
 from bidsapp.demo.size import LOCALIZER_SESSION, LOCALIZER_TASK, MOVIE_SESSION, MOVIE_TASK
 
+CENTRE_MM = 1.0
 PEAK_MM = 4.0
 OVERLAP = 0.75  # share of a region's voxels that must be planted ones; by chance under .35
 STANDARD_ERRORS = 3.0
@@ -65,11 +67,27 @@ class Results:
         """One participant's regions table."""
         return self._participant_table(participant, "regions")
 
-    def functional_voxels(self, participant: str, region: str) -> Ints:
-        """Flat indices of a functional region's voxels on the localizer's grid."""
+    def functional_mask(self, participant: str, region: str) -> Path:
+        """Mask of a functional region, on the localizer's grid."""
         stem = f"sub-{participant}_ses-{LOCALIZER_SESSION}_task-{LOCALIZER_TASK}_run-1_space-T1w"
         folder = self.output / f"sub-{participant}/ses-{LOCALIZER_SESSION}/func"
-        return _voxels(folder / f"{stem}_label-{region}_desc-top80_mask.nii.gz", None)
+        return folder / f"{stem}_label-{region}_desc-top80_mask.nii.gz"
+
+    def brain_rdm(self, participant: str, run: str, region: str) -> Floats:
+        """RDM of a participant's region in one movie run, (n_volumes, n_volumes)."""
+        stem = f"sub-{participant}_ses-{MOVIE_SESSION}_task-{MOVIE_TASK}_run-{run}_space-T1w"
+        folder = self.output / f"sub-{participant}/ses-{MOVIE_SESSION}/func"
+        path = folder / f"{stem}_stat-correlationdistance_desc-rois_relmat.h5"
+        rdm: Floats = rsatoolbox.rdm.load_rdm(str(path)).subset("region", region).get_matrices()[0]
+        return rdm
+
+    def layer_rdms(self, model: str, run: str) -> Floats:
+        """RDMs of a model's layers for one movie run, (n_layers, n_volumes, n_volumes)."""
+        label = "".join(letter for letter in model if letter.isalnum())
+        folder = self.output / "stimuli"
+        (path,) = folder.glob(f"task-{MOVIE_TASK}_run-{run}_stat-*_desc-{label}_relmat.h5")
+        rdms: Floats = rsatoolbox.rdm.load_rdm(str(path)).get_matrices()
+        return rdms
 
     def atlas_voxels(self, participant: str, region: str) -> Ints:
         """Flat indices of an atlas region's voxels on the first movie run's grid."""
@@ -86,10 +104,28 @@ class Results:
 
 def check(results: Results) -> Iterator[str]:
     """Yield a sentence for everything that is not as it was planted."""
+    yield from check_centres(results)
     yield from check_peaks(results)
     yield from check_overlap(results)
+    yield from check_timing(results)
     yield from check_winners(results)
     yield from check_noise(results)
+
+
+def check_centres(results: Results) -> Iterator[str]:
+    """Every search centre was carried to where it is in the participant's own space."""
+    for participant, regions in results.truth["centres_mm"].items():
+        for region, sides in regions.items():
+            mask = results.functional_mask(participant, region)
+            described = json.loads(Path(str(mask).replace(".nii.gz", ".json")).read_text())
+            found = {peak["Hemisphere"]: peak["SearchCentre"] for peak in described["Peaks"]}
+            for hemisphere, centre in sides.items():
+                off_mm = np.linalg.norm(np.subtract(found.get(hemisphere, np.nan), centre))
+                if not off_mm <= CENTRE_MM:
+                    yield (
+                        f"sub-{participant} {region} {hemisphere}: searched {off_mm:.1f} mm "
+                        "off the centre"
+                    )
 
 
 def check_peaks(results: Results) -> Iterator[str]:
@@ -118,12 +154,45 @@ def overlaps(results: Results) -> Iterator[tuple[str, str, float]]:
         functional = results.truth["peaks_mm"][participant]
         for region in results.truth["winner"]:
             if region in functional:
-                found = results.functional_voxels(participant, region)
+                found = _voxels(results.functional_mask(participant, region), None)
                 planted = scans[localizer][region]
             else:
                 found = results.atlas_voxels(participant, region)
                 planted = scans[movie][region]
             yield participant, region, float(np.isin(found, planted).mean()) if len(found) else 0.0
+
+
+def check_timing(results: Results) -> Iterator[str]:
+    """Each planted model fits best as it is, not one volume earlier or later."""
+    for region, model in results.truth["winner"].items():
+        if model is not None:
+            fits = {shift: _fit_shifted(results, region, model, shift) for shift in (-1, 0, 1)}
+            best = max(fits, key=lambda shift: fits[shift])
+            if best != 0:
+                yield f"{region}: {model} fits best {best:+d} volumes off"
+
+
+def _fit_shifted(results: Results, region: str, model: str, shift: int) -> float:
+    """Correlate the participants' mean RDM with the model's, moved by volumes, best layer."""
+    by_run = []
+    for index in range(len(results.truth["size"]["volumes"])):
+        run, participants = str(index + 1), results.truth["peaks_mm"]
+        brain = np.mean([results.brain_rdm(who, run, region) for who in participants], axis=0)
+        first, last = max(-shift, 0), len(brain) - max(shift, 0)
+        seen, measured = slice(first, last), slice(first + shift, last + shift)
+        by_run.append(
+            [
+                _correlate(layer[seen, seen], brain[measured, measured])
+                for layer in results.layer_rdms(model, run)
+            ]
+        )
+    return float(np.max(np.mean(by_run, axis=0)))
+
+
+def _correlate(one: Floats, other: Floats) -> float:
+    pairs = np.triu_indices(len(one), 1)
+    both = np.isfinite(one[pairs]) & np.isfinite(other[pairs])
+    return float(np.corrcoef(one[pairs][both], other[pairs][both])[0, 1])
 
 
 def check_winners(results: Results) -> Iterator[str]:
@@ -184,7 +253,7 @@ def _summary(results: Results) -> Iterator[str]:
     """Say what was found, beside what was planted."""
     shares = [share for _, _, share in overlaps(results)]
     yield f"voxels that are planted ones: {min(shares):.0%} at least, {np.mean(shares):.0%} in mean"
-    group = results.group.set_index(["mode", "fit", "roi", "model"])["r_mean"]
+    group = results.group.set_index(["mode", "fit", "roi", "model"])["r_mean"].sort_index()
     for roi, planted in results.truth["winner"].items():
         for mode, fit in (("replicate", "nnls"), ("robust", "ridge")):
             scores = group[mode, fit, roi].sort_values(ascending=False)

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.arrays import Ints
+from bidsapp.arrays import Floats, Ints
 from bidsapp.demo import anatomy, brains, layout, warps
 from bidsapp.demo.analysis import demo_analysis
 from bidsapp.demo.events import localizer_events, movie_events
@@ -73,6 +73,7 @@ def write_brains(directory: Path, seed: int, size: DemoSize, stimuli: Stimuli) -
         "size": asdict(size),
         "winner": brains.PLANTED,
         "model_correlations": dict(stimuli.model_correlations),
+        "centres_mm": {label: truth["centres"] for label, truth in truths.items()},
         "peaks_mm": {label: truth["peaks"] for label, truth in truths.items()},
         "planted_voxels": {label: truth["voxels"] for label, truth in truths.items()},
     }
@@ -92,17 +93,24 @@ class _Participant:
     stimuli: Stimuli
 
     def write(self, rng: np.random.Generator) -> dict[str, Any]:
-        """Write all of the participant; return the native peaks and the planted voxels."""
+        """Write all of the participant; return native centres and peaks, and planted voxels."""
         person = anatomy.draw_anatomy(rng)
         self._write_anatomy(rng, person)
         voxels = self._write_localizer(rng, person)
         for grid, runs in self._runs_by_grid().items():
             voxels |= self._write_movie(rng, person, person.grids[grid], runs)
-        peaks = {
-            region: {side: np.round(peak, 3).tolist() for side, peak in sides.items()}
-            for region, sides in person.peaks.items()
+        centres = {
+            region: {
+                side: person.warp.to_native(np.array([centre]))[0]
+                for side, centre in search[1].items()
+            }
+            for region, search in anatomy.SEARCH.items()
         }
-        return {"peaks": peaks, "voxels": voxels}
+        return {
+            "centres": _rounded(centres),
+            "peaks": _rounded(person.peaks),
+            "voxels": voxels,
+        }
 
     def _runs_by_grid(self) -> dict[str, list[int]]:
         """Give the first half of the movie runs one grid and the second another."""
@@ -184,6 +192,13 @@ def _images(series: Ints, grid: anatomy.Grid) -> Ints:
     """Turn (volumes, voxels) into (x, y, z, volumes)."""
     images: Ints = np.ascontiguousarray(series.T).reshape(*grid.shape, len(series))
     return images
+
+
+def _rounded(points: Mapping[str, Mapping[str, Floats]]) -> dict[str, dict[str, list[float]]]:
+    return {
+        region: {side: np.round(point, 3).tolist() for side, point in sides.items()}
+        for region, sides in points.items()
+    }
 
 
 def _lists(voxels: Mapping[str, Ints]) -> dict[str, list[int]]:

@@ -107,7 +107,14 @@ class FunctionalRegionMasks(SimpleInterface):
         path: Path, region: FoundRegion, affine: Floats, metadata: Mapping[str, Any]
     ) -> None:
         peaks = [
-            {"Hemisphere": peak.hemisphere, "Millimetres": peak.mm, "T": peak.t, "Z": peak.z}
+            {
+                "Hemisphere": peak.hemisphere,
+                "SearchCentre": peak.centre_mm,
+                "Peak": peak.mm,
+                "Units": "mm",
+                "T": peak.t,
+                "Z": peak.z,
+            }
             for peak in region.peaks
         ]
         described = {

@@ -238,9 +238,10 @@ def _robust(analysis: Analysis) -> str:
 def _statistics(analysis: Analysis) -> str:
     return (
         "Over participants, correlations were averaged, and tested on their Fisher z values with "
-        "a two-sided t-test and an exact sign-flip test; p values were corrected within one mode, "
-        f"fit and set of regions (Bonferroni, and false discovery rate, {_cite('fdr')}). These "
-        "tests treat the film as fixed. Intervals were bootstrapped over participants and runs "
+        "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
+        "corrected within one mode, fit and set of regions (Bonferroni, and false discovery rate, "
+        f"{_cite('fdr')}). These tests treat the film as fixed. Intervals were bootstrapped over "
+        "participants and runs "
         f"({analysis.statistics.bootstrap_draws} draws). Noise ceilings are the mean correlation "
         "of a participant's dissimilarities with those of each other participant (as in the "
         "paper), and the correlation with the mean of the others (lower) and of all participants "

@@ -1,5 +1,6 @@
 """Reading NIfTI images, with a clear sentence for a broken file, and comparing their grids."""
 
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,5 +51,5 @@ def read_data(image: nib.Nifti1Image, path: Path, *, as_stored: bool = False) ->
         if as_stored:
             return np.asanyarray(image.dataobj)
         return np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path} is cut off or broken ({error}); copy it anew") from error

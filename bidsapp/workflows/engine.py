@@ -10,7 +10,7 @@ import yaml
 from nipype import config
 from nipype.pipeline import engine
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
@@ -28,18 +28,7 @@ def run_workflow(
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     before = set(log_dir.glob("crash-*"))
-    config.update_config(
-        {
-            "execution": {
-                "crashdump_dir": str(log_dir),
-                "crashfile_format": "txt",
-                "stop_on_first_crash": settings.stop_on_first_crash,
-                "check_version": False,
-                "poll_sleep_duration": 0.2,
-            },
-            "logging": {"workflow_level": "INFO" if settings.verbose else "WARNING"},
-        }
-    )
+    _configure(workflow, settings, log_dir)
     logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
     workflow.base_dir = str(settings.work_dir)
     try:
@@ -51,6 +40,20 @@ def run_workflow(
             raise
         return {_step(path): _reason(path) for path in crashes}
     return {}
+
+
+def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path) -> None:
+    """Set nipype's options, also in the copy that the workflow took of them when it was made."""
+    execution = {
+        "crashdump_dir": str(log_dir),
+        "crashfile_format": "txt",
+        "stop_on_first_crash": str(settings.stop_on_first_crash).lower(),
+        "check_version": "false",
+        "poll_sleep_duration": "0.2",
+    }
+    level = "INFO" if settings.verbose else "WARNING"
+    config.update_config({"execution": execution, "logging": {"workflow_level": level}})
+    workflow.config["execution"].update(execution)
 
 
 def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
@@ -99,7 +102,9 @@ def _step(crash: Path) -> str:
 def _reason(crash: Path) -> str:
     """Take the last line of the traceback, which is the error's own sentence."""
     lines = crash.read_text(encoding="utf-8", errors="replace").splitlines()
-    errors = [line for line in lines if re.match(r"\s*[\w.]*(Error|Exception)\b.*: ", line)]
+    errors = [line for line in lines if re.match(r"\s*[\w.]*([Ee]rror|Exception)\b.*: ", line)]
     sentence = errors[-1].strip() if errors else "see the crash file"
     plain = re.sub(r"^[a-z][\w.]*[.](?=[A-Z])", "", sentence)  # the error without its module
+    for ours in (InputError, UsageError):  # sentences that need no name
+        plain = plain.removeprefix(f"{ours.__name__}: ")
     return f"{plain} ({crash})"

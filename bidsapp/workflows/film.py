@@ -10,12 +10,11 @@ from bidsapp.analysis import spec
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
+from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.dataset.stimuli import find_film, frame_onsets
 from bidsapp.errors import InputError
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.runs import FilmRun, check_length, nominal_frames
-
-_TR_TOLERANCE_S = 1e-3
 
 
 @dataclass(frozen=True)
@@ -99,9 +98,10 @@ def _common_repetition_time(participants: Sequence[ParticipantInputs]) -> float:
     runs = [run for person in participants for run in person.movie]
     first = runs[0]
     for run in runs:
-        if abs(run.repetition_time - first.repetition_time) > _TR_TOLERANCE_S:
+        if abs(run.repetition_time - first.repetition_time) > TR_TOLERANCE_S:
             raise InputError(
                 f"{run.bold} has a TR of {run.repetition_time:g} s, but {first.bold} one of "
-                f"{first.repetition_time:g} s; one analysis needs one TR"
+                f"{first.repetition_time:g} s; one analysis needs one TR: mend the metadata, "
+                "or take that participant out of both datasets"
             )
     return first.repetition_time

@@ -1,8 +1,9 @@
 """What there is to work on, found and checked before anything is computed."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.atlas import open_atlas
@@ -26,8 +27,15 @@ class Inputs:
     unusable: Mapping[str, str]
 
 
-def find_inputs(settings: Settings, analysis: Analysis, everyone: bool = False) -> Inputs:
+def find_inputs(
+    settings: Settings,
+    analysis: Analysis,
+    everyone: bool = False,
+    check: Callable[[ParticipantInputs], None] | None = None,
+) -> Inputs:
     """Find and check the data of the participants asked for, or of ``everyone`` in the dataset.
+
+    A participant for whom ``check`` raises an InputError is unusable too.
 
     Raises
     ------
@@ -50,6 +58,8 @@ def find_inputs(settings: Settings, analysis: Analysis, everyone: bool = False) 
                 settings.session_label,
             )
             warnings = _check_templates(inputs, settings, analysis)
+            if check is not None:
+                check(inputs)
         except InputError as error:
             unusable[label] = str(error)
         else:
@@ -73,7 +83,25 @@ def check_folders(settings: Settings, analysis: Analysis) -> None:
     read_only = [settings.derivatives_dir, settings.stimuli_dir, settings.atlas, settings.weights]
     inputs = [path for path in read_only if path is not None and path.is_dir()]
     check_output(settings.output_dir, settings.bids_dir, inputs)
+    _check_work_dir(settings, inputs)
     _check_atlas(settings, analysis)
+
+
+def _check_work_dir(settings: Settings, inputs: Sequence[Path]) -> None:
+    """Keep scratch out of the input; and cleaning it away from everything else."""
+    work, raw = settings.work_dir.resolve(), settings.bids_dir.resolve()
+    read_only = inputs if raw / "derivatives" in work.parents else (settings.bids_dir, *inputs)
+    for folder in read_only:
+        if work.is_relative_to(folder.resolve()):
+            raise UsageError(
+                f"--work-dir {settings.work_dir} lies in the input {folder}: choose another"
+            )
+    for folder in (settings.bids_dir, settings.output_dir, *inputs):
+        if settings.clean_workdir and folder.resolve().is_relative_to(work):
+            raise UsageError(
+                f"--clean-workdir would empty {settings.work_dir}, which holds {folder}: "
+                "choose a --work-dir of its own"
+            )
 
 
 def _check_atlas(settings: Settings, analysis: Analysis) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, desc_labels
+from bidsapp.dataset.derivatives import OutputTree, desc_labels, read_rdms
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 
@@ -50,6 +50,16 @@ def missing_models(
         for run in runs
     }
     return {run: models for run, models in missing.items() if models}
+
+
+def made_repetition_time(settings: Settings, analysis: Analysis) -> float | None:
+    """Return the TR in s that the model RDMs in OUTPUT_DIR are for; None where there are none."""
+    paths = [path for files in model_rdm_files(settings, analysis).values() for path in files]
+    made = next((path for path in paths if path.is_file()), None)
+    if made is None:
+        return None
+    onsets = read_rdms(made).onsets_s
+    return float(onsets[1] - onsets[0])
 
 
 def _statistic(settings: Settings, analysis: Analysis, model: str) -> str:

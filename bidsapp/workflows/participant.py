@@ -1,5 +1,6 @@
 """The participant level: regions, brain RDMs, and their similarity to every model."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from nipype.pipeline import engine
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
+from bidsapp.errors import InputError
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.patterns import BrainRDMs
 from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
@@ -20,18 +22,25 @@ from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, say, start
+from bidsapp.workflows.checks import check_participant
 from bidsapp.workflows.engine import failed_participants, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import missing_models, model_rdm_files
+from bidsapp.workflows.models import made_repetition_time, missing_models, model_rdm_files
 from bidsapp.workflows.validation import validate_bids
 
+LOGGER = logging.getLogger(__name__)
 _GLM_COPIES = 5  # float64 images of a run's size that nilearn holds at once while it fits
 _READ_COPIES = 2
 
 
 def run(settings: Settings, analysis: Analysis) -> int:
     """Run the participant level; return the exit status."""
-    inputs = find_inputs(settings, analysis)
+    models_tr = made_repetition_time(settings, analysis)
+
+    def check(person: ParticipantInputs) -> None:
+        check_participant(person, analysis, models_tr)
+
+    inputs = find_inputs(settings, analysis, check=check)
     plan = None
     if settings.dry_run or missing_models(settings, analysis, _runs(inputs)):
         # Imported late: it brings torch, which most runs of this level do not need.
@@ -44,6 +53,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
             say(dryrun.describe_run(settings, analysis, inputs, plan))
             return end(inputs.unusable)
     validate_bids(settings)
+    _warn(inputs)
     log_dir = start(settings, analysis)
     if plan is not None:
         stimulus.make_models(settings, analysis, plan, log_dir)
@@ -52,12 +62,26 @@ def run(settings: Settings, analysis: Analysis) -> int:
     )
     failed = failed_participants(run_workflow(workflow, settings, log_dir))
     warnings = () if plan is None else plan.warnings
+    tree = OutputTree(settings.output_dir)
     for person in inputs.participants:
         if person.participant not in failed:
             facts = facts_of(settings, (*person.missing, *warnings))
-            tree = OutputTree(settings.output_dir)
-            participant_report(tree, person.participant, analysis, facts, person.t1w)
-    return end({**inputs.unusable, **failed})
+            try:
+                participant_report(tree, person.participant, analysis, facts, person.t1w)
+            except InputError as error:
+                failed[person.participant] = str(error)
+    known = inputs.raw.participants
+    found = {**inputs.unusable, **failed}
+    return end({f"sub-{name}" if name in known else name: why for name, why in found.items()})
+
+
+def _warn(inputs: Inputs) -> None:
+    """Say before hours of computing what will be lacking after them."""
+    for person in inputs.participants:
+        for sentence in person.missing:
+            LOGGER.warning("sub-%s: %s", person.participant, sentence)
+    for label, reason in inputs.unusable.items():
+        LOGGER.warning("sub-%s cannot be analysed: %s", label, reason)
 
 
 def _runs(inputs: Inputs) -> list[str]:

@@ -67,6 +67,8 @@ def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir:
     InputError
         A model failed; nothing after it makes sense.
     """
+    for warning in plan.warnings:
+        LOGGER.warning("%s", warning)
     runs = [film.run for film in plan.runs]
     with lock(settings.output_dir / "stimuli" / ".lock", _LOCK_S):
         missing = missing_models(settings, analysis, runs)

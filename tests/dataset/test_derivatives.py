@@ -135,11 +135,8 @@ def results(tree: Tree, analysis: Analysis) -> OutputTree:
     write_image(out.path("region_mask", **LOCALIZER, label="FFA"), ones > 0, AFFINE, roi)
     write_image(out.path("statmap", **LOCALIZER, contrast="face", stat="t"), ones, AFFINE, space)
     names = ["V1v", "V1d"]
-    for dseg in (
-        out.path("atlas_dseg", sub="01", space="T1w", atlas="Wang2015"),
-        out.path("run_atlas_dseg", **MOVIE, space="T1w", atlas="Wang2015"),
-    ):
-        write_segmentation(dseg, np.ones(SHAPE, np.int64), AFFINE, names, space)
+    dseg = out.path("atlas_dseg", sub="01", space="T1w", atlas="Wang2015")
+    write_segmentation(dseg, np.ones(SHAPE, np.int64), AFFINE, names, space)
     onsets = 2.0 * np.arange(4)
     write_rdms(
         out.path("brain_rdms", **MOVIE, space="T1w"), np.ones((2, 6)), names, "region", onsets, {}

@@ -49,8 +49,8 @@ def find_checkpoint(model: str, checkpoint: Checkpoint, weights_dir: Path | None
     if path is None or not path.is_file():
         place = "no --weights folder is given" if path is None else f"there is no {path}"
         raise InputError(
-            f"model {model} needs the weights {checkpoint.file}, but {place}; run "
-            f"moviersa-models fetch {model}, or take the file from {checkpoint.url}"
+            f"model {model} needs the weights {checkpoint.file}, but {place}; put the file there "
+            f"from {checkpoint.url}"
         )
     return path
 

@@ -69,16 +69,13 @@ class EnergyBank(nn.Module):
         Temporal frequencies of the drifting filters, in cycles per frame.
     """
 
-    even: Tensor
-    odd: Tensor
+    filters: Tensor
 
     def __init__(self, wavelength: int, frequencies: tuple[float, ...] = (0.08, 0.16)) -> None:
         super().__init__()
         self.wavelength = wavelength
         self.frequencies = frequencies
-        even, odd = _spatial_filters(wavelength)
-        self.register_buffer("even", even, persistent=False)
-        self.register_buffer("odd", odd, persistent=False)
+        self.register_buffer("filters", _spatial_filters(wavelength), persistent=False)
 
     def forward(self, grey: Tensor) -> Tensor:
         """Map (b, frames, size, size) to (b, channels, positions, positions).
@@ -87,12 +84,10 @@ class EnergyBank(nn.Module):
         their wave vector, then against it.
         """
         b, n_frames, height, width = grey.shape
-        margin = self.even.shape[-1] // 2
+        margin = self.filters.shape[-1] // 2
         frames = pad(grey.reshape(b * n_frames, 1, height, width), [margin] * 4, mode="replicate")
-        even, odd = (
-            _by_clip(conv2d(frames, kernel, stride=self.wavelength // 2), n_frames)
-            for kernel in (self.even, self.odd)
-        )
+        responses = conv2d(frames, self.filters, stride=self.wavelength // 2)
+        even, odd = _by_clip(responses, n_frames).chunk(2, dim=2)
         envelope, pairs = _temporal_filters(n_frames, self.frequencies, grey)
         energies = [_amplitude(_over_time(envelope, even), _over_time(envelope, odd))]
         for in_phase, quadrature in pairs:
@@ -103,8 +98,8 @@ class EnergyBank(nn.Module):
         return torch.cat(energies, dim=1)
 
 
-def _spatial_filters(wavelength: int) -> tuple[Tensor, Tensor]:
-    """Even and odd Gabor functions at 0, 45, 90 and 135 degrees, each (4, 1, side, side)."""
+def _spatial_filters(wavelength: int) -> Tensor:
+    """Even, then odd Gabor functions at 0, 45, 90 and 135 degrees: (8, 1, side, side)."""
     reach = wavelength * 5 // 4
     steps = torch.arange(-reach, reach + 1, dtype=torch.float32)
     y, x = torch.meshgrid(steps, steps, indexing="ij")
@@ -115,7 +110,7 @@ def _spatial_filters(wavelength: int) -> tuple[Tensor, Tensor]:
     even = torch.cos(phase) * envelope
     even = even - even.sum(dim=(1, 2), keepdim=True) * envelope
     odd = torch.sin(phase) * envelope
-    return even.unsqueeze(1), odd.unsqueeze(1)
+    return torch.cat([even, odd]).unsqueeze(1)
 
 
 def _temporal_filters(

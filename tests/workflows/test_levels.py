@@ -1,0 +1,213 @@
+"""The three levels, from the command line to the files that they leave."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tiny_study import PARTICIPANTS, RUNS, VOLUMES, TinyStudy, listing
+
+from bidsapp.analysis.spec import read_analysis
+from bidsapp.cli.parser import parse
+from bidsapp.cli.run import main
+from bidsapp.dataset.derivatives import read_rdms
+
+LEVELS = ("stimulus", "participant", "group")
+PARTICIPANT_COLUMNS = {
+    "similarity": "mode fit roi model run r n_pairs note",
+    "weights": "mode fit roi model run layer weight",
+    "autocorrelation": "roi run lag_s r",
+}
+GROUP_COLUMNS = {
+    "similarity": "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower "
+    "ceiling_upper ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note",
+    "unique": "mode fit roi control target n r_mean r_sd delta_r2_mean delta_r2_sd t df p "
+    "p_bonferroni q_fdr p_signflip note",
+    "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",
+    "lag": "fit roi model min_lag_s n r_mean r_sd",
+    "components": "mode model layer pc1 pc2 pc3 pc4 pc5",
+    "split": "mode roi model r2_part",
+}
+
+
+@pytest.fixture(scope="session")
+def done(built_study: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The study with all three levels done; nothing may change it."""
+    study = TinyStudy(tmp_path_factory.mktemp("levels") / "study")
+    shutil.copytree(built_study.root, study.root)
+    inputs = (study.bids, study.fmriprep, study.stimuli, study.atlas)
+    before = listing(*inputs)
+    for level in LEVELS:
+        with pytest.raises(SystemExit) as exit_:
+            main(study.arguments(level))
+        assert exit_.value.code == 0
+    assert listing(*inputs) == before
+    return study
+
+
+def check_table(path: Path, columns: str) -> pd.DataFrame:
+    """Check a table's columns, and that its JSON describes each; a note may always be added."""
+    table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+    assert [name for name in table if name != "note" or "note" in columns] == columns.split()
+    described = json.loads(path.with_suffix(".json").read_text())
+    assert list(described) == list(table.columns)
+    assert all(column["Description"] for column in described.values())
+    return table
+
+
+@pytest.mark.parametrize("desc", PARTICIPANT_COLUMNS)
+@pytest.mark.parametrize("label", PARTICIPANTS)
+def test_participant_tables(done, label, desc):
+    name = f"sub-{label}_ses-movie_task-movie_desc-{desc}_stats.tsv"
+    path = done.out / f"sub-{label}" / "ses-movie" / "func" / name
+    table = check_table(path, PARTICIPANT_COLUMNS[desc])
+    assert set(table["roi"]) == {"FFA", "V1v", "V1d"}
+    if desc == "similarity":
+        assert set(table["run"].astype(str)) == set(RUNS)
+        assert len(table) == 2 * 3 * 3 * 2 * 4  # modes, fits, regions, models, runs
+        assert table["r"].between(-1, 1).all()
+
+
+@pytest.mark.parametrize("desc", GROUP_COLUMNS)
+def test_group_tables(done, desc):
+    path = done.out / "group" / f"task-movie_desc-{desc}_stats.tsv"
+    table = check_table(path, GROUP_COLUMNS[desc])
+    assert len(table) > 0
+    if desc == "similarity":
+        assert (table["n"] == 3).all()
+        assert len(table) == 2 * 3 * 3 * 2
+
+
+def test_every_table_is_described(done):
+    tables = sorted(done.out.rglob("*.tsv"))
+    assert len(tables) >= 3 * 5 + 6 + 1
+    for path in tables:
+        columns = path.read_text().splitlines()[0].split("\t")
+        described = json.loads(path.with_suffix(".json").read_text())
+        assert all(described[column]["Description"] for column in columns), path
+
+
+def test_rdm_files(done):
+    layers = read_rdms(
+        done.out / "stimuli/task-movie_run-2_stat-correlationdistance_desc-pixels_relmat.h5"
+    )
+    assert layers.rdms.shape == (len(layers.names), VOLUMES * (VOLUMES - 1) // 2)
+    for label in PARTICIPANTS:
+        found = sorted((done.out / f"sub-{label}").rglob("*_relmat.h5"))
+        assert len(found) == len(RUNS)
+        assert set(read_rdms(found[0]).names) == {"FFA", "V1v", "V1d"}
+
+
+def test_maps_masks_and_reports(done):
+    for label in PARTICIPANTS:
+        folder = done.out / f"sub-{label}"
+        assert len(list(folder.rglob("*_contrast-face_stat-*_statmap.nii.gz"))) == 4
+        assert len(list(folder.rglob("*_label-FFA_desc-top10_mask.nii.gz"))) == 1
+        assert len(list(folder.rglob("*_atlas-Wang2015_dseg.nii.gz"))) == 1
+        page = (done.out / f"sub-{label}.html").read_text()
+        assert f"sub-{label}" in page
+    assert (done.out / "group.html").is_file()
+
+
+def test_each_run_keeps_its_settings(done):
+    folders = [path for path in (done.out / "logs").iterdir() if path.is_dir()]
+    assert len(folders) == len(LEVELS)
+    for folder in folders:
+        assert {path.name for path in folder.iterdir()} == {
+            "moviersa.toml", "analysis.yaml", "CITATION.md",
+        }  # fmt: skip
+        assert read_analysis(folder / "analysis.yaml") == read_analysis(done.analysis)
+        saved = parse([*done.arguments("group")[:3], "--config-file", f"{folder}/moviersa.toml"])
+        assert saved == parse(done.arguments("group"))
+
+
+def test_saved_settings_run_again(done, moviersa):
+    """A config file stands for all words but the three that have no dashes."""
+    saved = next((done.out / "logs").glob("*/moviersa.toml"))
+    words = done.arguments("participant", "--dry-run")
+    asked = moviersa(*words)
+    again = moviersa(*words[:3], "--config-file", str(saved), "--dry-run")
+    assert again == replace(asked, err=again.err)
+    assert "sub-03" in again.out
+
+
+def test_output_is_valid_bids(done):
+    command = [Path(sys.executable).with_name("bids-validator-deno"), done.out, "--format", "json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    issues = json.loads(ran.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
+    """Only publishing (and the report) is done anew, with equal content."""
+    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", lambda *_: None)
+    results = sorted((done.work / "participant_wf").rglob("result_*.pklz"))
+    steps = {"localizer", "functional", "atlas", "patterns_4", "summary", "similarity", "publish"}
+    for label in PARTICIPANTS:
+        assert steps <= {path.parent.name for path in results if f"sub_{label}_wf" in str(path)}
+    before = listing(*results)
+    tables = {path: path.read_bytes() for path in done.out.rglob("*_stats.tsv")}
+    outcome = moviersa(*done.arguments("participant"))
+    assert outcome.status == 0
+    after = listing(*results)
+    repeated = {path.parent.name for path in results if before[path] != after[path]}
+    assert repeated == {"publish"}
+    assert all(path.read_bytes() == content for path, content in tables.items())
+
+
+def test_dry_run(study, moviersa, monkeypatch):
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    study.bold("03", "4").unlink()
+    before = listing(study.root)
+    outcome = moviersa(*study.arguments("participant", "--dry-run"))
+    assert outcome.status == 0
+    assert listing(study.root) == before
+    assert not Path(os.environ["MPLCONFIGDIR"]).is_relative_to(study.root)
+    said = outcome.out
+    assert f"sub-01: movie run 1 ({VOLUMES} volumes)" in said
+    assert "missing: no preprocessed BOLD of sub-03, session movie, task movie, run 4" in said
+    assert "run 2: seg_2.mkv, 400 frames at 5 Hz, 24 x 16" in said
+    assert f"400 frames taken; {VOLUMES} volumes" in said
+    assert "pixels: 1 layers, 0.00 GB of scratch; to be made for runs 1, 2, 3, 4" in said
+    assert "ratings: feature table; to be made" in said
+    assert "Regions: FFA, V1v, V1d" in said
+    assert str(study.out) in said
+    assert str(study.work) in said
+
+
+def test_dry_run_of_stimulus_and_group(study, moviersa):
+    before = listing(study.root)
+    stimulus = moviersa(*study.arguments("stimulus", "--dry-run"))
+    assert stimulus.status == 0
+    assert "run 4: seg_4.mkv" in stimulus.out
+    group = moviersa(*study.arguments("group", "--dry-run"))
+    assert group.status == 0
+    assert "run 1: RDMs of 0 participants" in group.out
+    assert listing(study.root) == before
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_boilerplate_only(study, moviersa, level):
+    outcome = moviersa(*study.arguments(level, "--boilerplate-only"))
+    assert outcome.status == 0
+    assert study.heavy_files() == []
+    (text,) = (study.out / "logs").glob("*/CITATION.md")
+    assert "representational" in text.read_text().lower()
+
+
+def test_localizer_left_out(study, moviersa, monkeypatch):
+    """With the movie task only, atlas regions are all there is; the localizer is not looked at."""
+    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", lambda *_: None)
+    for label in PARTICIPANTS:
+        shutil.rmtree(study.fmriprep / f"sub-{label}" / "ses-localizer")
+    words = ("--task-id", "movie", "--participant-label", "sub-01")
+    outcome = moviersa(*study.arguments("participant", *words))
+    assert outcome.status == 0
+    (path,) = study.out.rglob("sub-01*_desc-similarity_stats.tsv")
+    assert set(pd.read_csv(path, sep="\t")["roi"]) == {"V1v", "V1d"}
+    assert not list(study.out.rglob("*_statmap.nii.gz"))
