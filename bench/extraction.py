@@ -16,7 +16,7 @@ from bidsapp.vision.clips import windows
 from bidsapp.vision.features import extract
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network
-from bidsapp.vision.runs import FilmRun, nominal_frames
+from bidsapp.vision.runs import PlacedRun, nominal_frames
 
 RATE, TR, BATCH, SECONDS = 25, 2.0, 16, 8
 ROUNDS = 3
@@ -55,17 +55,17 @@ def run() -> dict[str, float]:
     }
 
 
-def _bare(network: Network, film: FilmRun) -> None:
+def _bare(network: Network, film: PlacedRun) -> None:
     """Decode, cut and resize, and run the network with nobody listening."""
     with torch.inference_mode():
         for _, clips in windows(film, 1, 720, network.entry.input.size, BATCH):
             network.module(network.prepare(clips))
 
 
-def _film_run(path: Path, seconds: int) -> FilmRun:
+def _film_run(path: Path, seconds: int) -> PlacedRun:
     index, times = nominal_frames(seconds * RATE, RATE, 5)
     volumes = TR * np.arange(round(seconds / TR)) + TR / 2
-    return FilmRun("1", path, 0.0, None, index, times, volumes)
+    return PlacedRun("1", path, 0.0, None, index, times, volumes)
 
 
 def _write_film(path: Path, seconds: int) -> Path:

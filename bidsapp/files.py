@@ -1,13 +1,19 @@
 """Writing so that nothing half-written is ever taken for whole, and locks that only save work."""
 
 import json
+import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
+
+LOGGER = logging.getLogger(__name__)
+_HEARTBEAT_S = 30.0
 
 
 @contextmanager
@@ -34,37 +40,78 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def lock(path: Path, lifetime_s: float = 3600.0, poll_s: float = 1.0) -> Iterator[None]:
+def lock(path: Path, lifetime_s: float = 180.0, poll_s: float = 1.0) -> Iterator[None]:
     """Hold a lock file that names its host, process and expiry; wait for another's.
 
-    A lock whose owner is dead, or whose time has passed, is taken over: locks only save work, since
-    whoever computes writes whole files with equal content.
+    While the lock is held, its expiry is renewed. A lock whose owner is dead, or whose time has
+    passed, is taken over: locks only save work, since whoever computes writes whole files with
+    equal content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    while not _take(path, lifetime_s):
+    token, told = uuid4().hex, False
+    while not _take(path, token, lifetime_s):
         if _abandoned(path):
             path.unlink(missing_ok=True)
-        else:
-            time.sleep(poll_s)
+            continue
+        told = told or _tell(path)
+        time.sleep(poll_s)
+    ended = threading.Event()
+    beat = threading.Thread(target=_keep, args=(path, token, lifetime_s, ended), daemon=True)
+    beat.start()
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)
+        ended.set()
+        beat.join()
+        if _is_mine(path, token):
+            path.unlink(missing_ok=True)
 
 
-def _take(path: Path, lifetime_s: float) -> bool:
-    owner = {
-        "host": socket.gethostname(),
-        "process": os.getpid(),
-        "expires": time.time() + lifetime_s,
-    }
+def _take(path: Path, token: str, lifetime_s: float) -> bool:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
     except FileExistsError:
         return False
     with os.fdopen(descriptor, "w") as stream:
-        json.dump(owner, stream)
+        stream.write(_owner(token, lifetime_s))
     return True
+
+
+def _owner(token: str, lifetime_s: float) -> str:
+    owner = {
+        "host": socket.gethostname(),
+        "process": os.getpid(),
+        "token": token,
+        "expires": time.time() + lifetime_s,
+    }
+    return json.dumps(owner)
+
+
+def _keep(path: Path, token: str, lifetime_s: float, ended: threading.Event) -> None:
+    """Renew the expiry until the lock's end, or until another has taken the lock over."""
+    while not ended.wait(min(_HEARTBEAT_S, lifetime_s / 4)) and _is_mine(path, token):
+        with suppress(OSError):  # a full disk, say; the next beat may succeed
+            write_text(path, _owner(token, lifetime_s))
+
+
+def _is_mine(path: Path, token: str) -> bool:
+    with suppress(OSError, ValueError):
+        return bool(json.loads(path.read_text()).get("token") == token)
+    return False
+
+
+def _tell(path: Path) -> bool:
+    """Log whom the lock is waited for; False where its file cannot be read yet."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        owner: dict[str, Any] = json.loads(path.read_text())
+        until = time.strftime("%H:%M:%S", time.localtime(owner["expires"]))
+        LOGGER.info(
+            "waiting for process %s on %s, which holds %s: until it is done, or until %s if it "
+            "has died",
+            owner["process"], owner["host"], path, until,
+        )  # fmt: skip
+        return True
+    return False
 
 
 def _abandoned(path: Path) -> bool:

@@ -1,4 +1,5 @@
 import json
+import logging
 import os
 import socket
 import threading
@@ -62,3 +63,34 @@ def test_a_dead_or_expired_owner_is_taken_over(tmp_path, owner):
     with lock(tmp_path / "l", poll_s=0.01):
         assert json.loads((tmp_path / "l").read_text())["process"] == os.getpid()
     assert not (tmp_path / "l").exists()
+
+
+def test_a_lock_that_is_held_outlives_its_first_expiry(tmp_path):
+    """A short lifetime is renewed in time, so that no second one takes the lock over."""
+    path = tmp_path / "l"
+    with lock(path, 0.4):
+        first = json.loads(path.read_text())["expires"]
+        while time.time() < first + 0.2:
+            time.sleep(0.05)
+        assert json.loads(path.read_text())["expires"] > time.time()
+    assert not path.exists()
+
+
+def test_a_lock_taken_over_is_left_to_its_new_owner(tmp_path):
+    path = tmp_path / "l"
+    other = {"host": "elsewhere", "process": 1, "token": "other", "expires": time.time() + 60}
+    with lock(path, 0.04):
+        path.write_text(json.dumps(other))
+        time.sleep(0.1)
+    assert json.loads(path.read_text()) == other
+
+
+def test_who_waits_says_so_once(tmp_path, caplog):
+    path = tmp_path / "l"
+    owner = {"host": "elsewhere", "process": 7, "expires": time.time() + 0.2}
+    path.write_text(json.dumps(owner))
+    with caplog.at_level(logging.INFO, "bidsapp"), lock(path, poll_s=0.01):
+        pass
+    (record,) = caplog.records
+    assert "waiting for process 7 on elsewhere" in record.getMessage()
+    assert str(path) in record.getMessage()

@@ -208,9 +208,25 @@ class Analysis(_Part):
                 )
         if not self.region_names:
             raise ValueError("no region: name some in functional.regions or atlas.regions")
-        for what, names in (("region", self.region_names), ("model", self.models)):
+        tables = [table.name for table in self.feature_tables]
+        for what, names in (
+            ("region", self.region_names),
+            ("model", self.models),
+            ("feature table", tables),
+        ):
             if len(set(names)) != len(names):
                 raise ValueError(f"a {what} is listed twice: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _tables_whole(self) -> Self:
+        for table in self.feature_tables:
+            absent = [run.run for run in self.movie.runs if run.run not in table.files]
+            if absent:
+                raise ValueError(
+                    f"feature table {table.name} has no file of run {', '.join(absent)}: "
+                    "name one for every run of the movie"
+                )
         return self
 
     @property

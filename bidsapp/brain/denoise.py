@@ -1,5 +1,6 @@
 """What is regressed out of each voxel: CompCor components, cosines and further confounds."""
 
+import fnmatch
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -62,7 +63,8 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
     described = _read_metadata(metadata) if spec.compcor.components else {}
     components = _components(described, spec.compcor, metadata)
     cosines = [str(name) for name in table if _COSINE.fullmatch(str(name))] if spec.cosines else []
-    names = tuple(dict.fromkeys([*components, *cosines, *spec.columns]))
+    named = [name for pattern in spec.columns for name in _matching(table, pattern)]
+    names = tuple(dict.fromkeys([*components, *cosines, *named]))
     values = _values(table, names, confounds)
     return NuisanceDesign(
         matrix=np.column_stack([values, np.ones(len(table))]),
@@ -75,6 +77,11 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
             for name in components
         },
     )
+
+
+def _matching(table: pd.DataFrame, pattern: str) -> list[str]:
+    """Expand ``non_steady_state_outlier*`` and the like, of which a run may have none."""
+    return fnmatch.filter(map(str, table), pattern) if "*" in pattern else [pattern]
 
 
 def _read_table(path: Path) -> pd.DataFrame:

@@ -207,7 +207,8 @@ def repetition_time(raw: RawDataset, bold: Path) -> float | None:
     InputError
         The value is no positive number.
     """
-    stated = inherited_metadata(bold, raw.root).get("RepetitionTime")
+    here = bold.parent.resolve() / bold.name  # the root is resolved, and an image may be a link
+    stated = inherited_metadata(here, raw.root).get("RepetitionTime")
     return None if stated is None else positive_seconds(stated, "RepetitionTime", bold)
 
 

@@ -25,6 +25,7 @@ OVERLAP = 0.75  # share of a region's voxels that must be planted ones; by chanc
 STANDARD_ERRORS = 3.0
 ROBUST_NOISE_R = 0.03
 REPLICATE_NOISE_R = 0.05
+INTERVALS_WITH_ZERO = 0.75
 MODES = ("replicate", "robust")
 
 
@@ -226,7 +227,11 @@ def margins(results: Results) -> dict[tuple[str, str, str], float]:
 
 
 def check_noise(results: Results) -> Iterator[str]:
-    """In the noise region robust finds nothing, and replicate shows its bias."""
+    """In the noise region robust finds nothing, and replicate shows its bias.
+
+    Of robust's 95% intervals, one for each model and fit, three quarters must hold zero: a few
+    participants and runs make them too narrow, and there are many.
+    """
     noise = [roi for roi, model in results.truth["winner"].items() if model is None]
     table = results.group[results.group["roi"].isin(noise)]
     robust = table[table["mode"] == "robust"]
@@ -235,8 +240,11 @@ def check_noise(results: Results) -> Iterator[str]:
     ):
         if not abs(r) < ROBUST_NOISE_R:
             yield f"robust {fit} {roi} {model}: r = {r:.3f} in pure noise"
+    holds_zero = (robust["ci_low"] <= 0) & (robust["ci_high"] >= 0)
+    if not holds_zero.mean() >= INTERVALS_WITH_ZERO:
+        yield f"robust: only {holds_zero.mean():.0%} of the intervals in pure noise hold zero"
     replicate = table[table["mode"] == "replicate"]
-    if not replicate["r_mean"].max() > REPLICATE_NOISE_R:
+    if not replicate["r_mean"].min() > REPLICATE_NOISE_R:
         yield "replicate shows no bias in pure noise: the demo's noise is not autocorrelated enough"
 
 

@@ -28,7 +28,7 @@ from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.feature_tables import check_table, table_features
 from bidsapp.vision.features import extract, scratch_bytes
 from bidsapp.vision.networks.loading import load_network
-from bidsapp.vision.runs import FilmRun
+from bidsapp.vision.runs import PlacedRun
 
 _BATCH = 32
 _DISTANCES = {"correlation": correlation_distance, "euclidean": euclidean_distance}
@@ -37,6 +37,9 @@ _DISTANCES = {"correlation": correlation_distance, "euclidean": euclidean_distan
 class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     film = traits.Dict(mandatory=True, desc="a film run, see film_to_plain")
     models = traits.List(traits.Str, mandatory=True, desc="models to be made")
+    # What lies in the folders below is not hashed; its digest is.
+    made_from = traits.Dict(mandatory=True, desc="model: fingerprint of all that it is made from")
+    version = traits.Str(mandatory=True, desc="of this app: another may compute another way")
     labels = traits.Dict(mandatory=True, desc="model: desc label")
     tables = traits.List(traits.Dict, mandatory=True, desc="the analysis file's feature tables")
     stimuli_dir = Directory(exists=True, mandatory=True)
@@ -79,7 +82,7 @@ class ModelRDMs(SimpleInterface):
         return runtime
 
     def _networks(
-        self, tree: OutputTree, film: FilmRun, entries: Sequence[ModelEntry], cwd: Path
+        self, tree: OutputTree, film: PlacedRun, entries: Sequence[ModelEntry], cwd: Path
     ) -> None:
         inputs = self.inputs
         weights = Path(inputs.weights_dir) if isdefined(inputs.weights_dir) else None
@@ -100,7 +103,7 @@ class ModelRDMs(SimpleInterface):
             }
             self._write(tree, film, entry.name, rdms, entry.dissimilarity)
 
-    def _table(self, tree: OutputTree, film: FilmRun, table: FeatureTable) -> None:
+    def _table(self, tree: OutputTree, film: PlacedRun, table: FeatureTable) -> None:
         stimuli = Path(self.inputs.stimuli_dir)
         files = {run: find_film(stimuli, pattern) for run, pattern in table.files.items()}
         features = table_features(
@@ -117,7 +120,7 @@ class ModelRDMs(SimpleInterface):
     def _write(
         self,
         tree: OutputTree,
-        film: FilmRun,
+        film: PlacedRun,
         model: str,
         rdms: Mapping[str, Floats],
         dissimilarity: Dissimilarity,
@@ -135,7 +138,12 @@ class ModelRDMs(SimpleInterface):
             list(rdms),
             "layer",
             film.volume_times,
-            {"model": model, "run": film.run, "film": film.film.name},
+            {
+                "model": model,
+                "run": film.run,
+                "film": film.film.name,
+                "made_from": self.inputs.made_from[model],
+            },
             dissimilarity,
         )
 
@@ -157,7 +165,7 @@ def share_decoding(
         yield group
 
 
-def film_to_plain(film: FilmRun) -> dict[str, Any]:
+def film_to_plain(film: PlacedRun) -> dict[str, Any]:
     """Turn a film run into plain values, which nipype can hash and send to another process."""
     return {
         "run": film.run,
@@ -170,9 +178,9 @@ def film_to_plain(film: FilmRun) -> dict[str, Any]:
     }
 
 
-def film_from_plain(values: Mapping[str, Any]) -> FilmRun:
+def film_from_plain(values: Mapping[str, Any]) -> PlacedRun:
     """Invert `film_to_plain`."""
-    return FilmRun(
+    return PlacedRun(
         run=values["run"],
         film=Path(values["film"]),
         start_s=values["start_s"],

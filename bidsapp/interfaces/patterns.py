@@ -17,12 +17,11 @@ from nipype.interfaces.base import (
 from bidsapp.analysis.spec import Denoise
 from bidsapp.brain.denoise import nuisance_design
 from bidsapp.brain.patterns import RegionPatterns, autocorrelation, region_patterns
-from bidsapp.dataset.derivatives import write_rdms
+from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
 from bidsapp.interfaces.masks import load_masks
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import correlation_distance
-
-_LEAST_VOXELS = 3  # fewer give no pattern to correlate
+from bidsapp.tables.regions import LEAST_VOXELS
 
 
 class _BrainRDMsInputSpec(BaseInterfaceInputSpec):
@@ -59,13 +58,14 @@ class BrainRDMs(SimpleInterface):
         n_pairs = n_volumes * (n_volumes - 1) // 2
         rdms = np.full((len(names), n_pairs), np.nan, np.float32)
         for row, name in enumerate(names):
-            if patterns.series[name].shape[1] >= _LEAST_VOXELS:
+            if patterns.series[name].shape[1] >= LEAST_VOXELS:
                 rdms[row] = correlation_distance(patterns.series[name])
         tree = staged_tree(runtime.cwd)
         path = tree.path("brain_rdms", **inputs.entities)
         onsets = np.arange(n_volumes) * inputs.repetition_time + inputs.start_time
         descriptors = {"participant": inputs.entities["sub"], "run": inputs.entities["run"]}
         write_rdms(path, rdms, names, "region", onsets, descriptors)
+        write_json(sidecar(path), {**read_json(sidecar(path)), "Regions": _described(patterns)})
         rows = Path(runtime.cwd) / "autocorrelation.tsv"
         self._autocorrelation(patterns).to_csv(rows, sep="\t", index=False, na_rep="n/a")
         self._results |= {
@@ -87,3 +87,15 @@ class BrainRDMs(SimpleInterface):
             )
         ]
         return pd.DataFrame(rows, columns=["roi", "run", "lag_s", "r"])
+
+
+def _described(patterns: RegionPatterns) -> dict[str, dict[str, float]]:
+    """Say of each region how many voxels its RDM rests on, and how good they are."""
+    return {
+        name: {
+            "Voxels": series.shape[1],
+            "ConstantVoxelsDropped": patterns.dropped[name],
+            "TSNR": patterns.tsnr[name],
+        }
+        for name, series in patterns.series.items()
+    }

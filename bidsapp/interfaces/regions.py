@@ -1,6 +1,6 @@
 """The steps that find regions and carry them to the grid of every movie run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from bidsapp.rois.atlas import AtlasLabels, atlas_regions, carry_atlas
 from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
 from bidsapp.rois.images import same_grid
 from bidsapp.rois.transforms import TemplateTransforms, template_transforms
-from bidsapp.tables.regions import atlas_rows, functional_rows, region_table
+from bidsapp.tables.regions import atlas_rows, fewest_voxels, functional_rows, region_table
 
 
 class _RegionsInputSpec(BaseInterfaceInputSpec):
@@ -90,15 +90,15 @@ class FunctionalRegionMasks(SimpleInterface):
                 affine,
                 metadata,
             )
-        masks = []
-        for i, path in enumerate(self.inputs.movie_masks):
-            regions = on_grid(*_read_mask(path))
-            target = Path(runtime.cwd) / f"functional_{i}.npz"
-            masks.append(str(save_masks(target, {region.name: region.mask for region in regions})))
+        by_run = [
+            {region.name: region.mask for region in on_grid(*_read_mask(path))}
+            for path in self.inputs.movie_masks
+        ]
+        rows = functional_rows(found, spec, fewest_voxels(by_run))
         self._results |= {
             "staged": str(tree.root),
-            "masks": masks,
-            "table": _write_rows(runtime.cwd, region_table(functional_rows(found, spec))),
+            "masks": _save(by_run, runtime.cwd),
+            "table": _write_rows(runtime.cwd, region_table(rows)),
         }
         return runtime
 
@@ -142,8 +142,8 @@ class AtlasRegionMasks(SimpleInterface):
         transforms = _transforms(self.inputs, spec.template)
         atlas = open_atlas(Path(self.inputs.atlas_dir))
         grids: list[tuple[Bools, Floats, AtlasLabels]] = []
-        masks = []
-        for i, path in enumerate(self.inputs.movie_masks):
+        by_run = []
+        for path in self.inputs.movie_masks:
             brain, affine = _read_mask(path)
             labels = next(
                 (
@@ -157,18 +157,17 @@ class AtlasRegionMasks(SimpleInterface):
                 carried = carry_atlas(atlas.files, transforms.to_native, brain.shape, affine)
                 labels = atlas_regions(carried, atlas.labels, spec.regions)
                 grids.append((brain, affine, labels))
-            target = Path(runtime.cwd) / f"atlas_{i}.npz"
-            inside = {name: labels.mask(name) & brain for name in labels.regions}
-            masks.append(str(save_masks(target, inside)))
+            by_run.append({name: labels.mask(name) & brain for name in labels.regions})
         tree = staged_tree(runtime.cwd)
         brain, affine, labels = grids[0]
         metadata = {**self.inputs.metadata, **_provenance(transforms, spec.template)}
         path = tree.path("atlas_dseg", **self.inputs.entities, atlas=spec.name)
         write_segmentation(path, labels.dseg, affine, labels.regions, metadata)
+        rows = atlas_rows(labels, brain, fewest_voxels(by_run))
         self._results |= {
             "staged": str(tree.root),
-            "masks": masks,
-            "table": _write_rows(runtime.cwd, region_table(atlas_rows(labels, brain))),
+            "masks": _save(by_run, runtime.cwd),
+            "table": _write_rows(runtime.cwd, region_table(rows)),
         }
         return runtime
 
@@ -192,10 +191,14 @@ def _provenance(transforms: TemplateTransforms, template: str) -> dict[str, Any]
     }
 
 
+def _save(by_run: Sequence[Mapping[str, Bools]], cwd: str) -> list[str]:
+    return [str(save_masks(Path(cwd) / f"run_{i}.npz", masks)) for i, masks in enumerate(by_run)]
+
+
 def _read_maps(paths: Mapping[str, str]) -> dict[str, Floats]:
-    return {
-        contrast: Nifti1Image.from_filename(path).get_fdata() for contrast, path in paths.items()
-    }
+    """Read maps; zero is what the model writes where it measured nothing, and becomes NaN."""
+    maps = {name: Nifti1Image.from_filename(path).get_fdata() for name, path in paths.items()}
+    return {name: np.where(values == 0, np.nan, values) for name, values in maps.items()}
 
 
 def _read_mask(path: str) -> tuple[Bools, Floats]:

@@ -15,13 +15,17 @@ from nipype.interfaces.base import (
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
-from bidsapp.dataset.derivatives import read_rdms, write_table
+from bidsapp.dataset.derivatives import RDMFile, read_rdms, write_table
+from bidsapp.errors import InputError
 from bidsapp.interfaces.staging import staged_tree
+from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.rsa.rdm import n_volumes_of, to_square
 from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import group_tables
 from bidsapp.tables.participant import participant_tables
+
+CLOCK_TOLERANCE_S = 0.1  # of volumes; responses to a film are seconds wide
 
 
 class _StudyInputSpec(BaseInterfaceInputSpec):
@@ -118,9 +122,11 @@ class _Study:
             files = self._brain_files.get(film_run.run)
             if not files:
                 continue
-            models = np.concatenate(
-                [read_rdms(Path(path)).rdms for path in self._model_files[film_run.run]]
-            )
+            paths = [Path(path) for path in self._model_files[film_run.run]]
+            model_files = {path: read_rdms(path) for path in paths}
+            for path in paths[1:]:
+                check_clock(path, model_files[path], paths[0], model_files[paths[0]].onsets_s)
+            models = np.concatenate([file.rdms for file in model_files.values()])
             n_volumes = n_volumes_of(models.shape[1])
             targets = np.full(
                 (len(self.analysis.region_names), len(self.participants), models.shape[1]),
@@ -129,19 +135,21 @@ class _Study:
             )
             for column, label in enumerate(self.participants):
                 if label in files:
-                    targets[:, column] = self._regions(Path(files[label]), n_volumes)
+                    path = Path(files[label])
+                    file = read_rdms(path)
+                    check_clock(path, file, paths[0], model_files[paths[0]].onsets_s)
+                    targets[:, column] = self._regions(file, n_volumes)
             shared_s = film_run.shared_with_next_s if self.analysis.robust.trim_shared_film else 0.0
             yield RunRDMs(
                 run=film_run.run,
                 models=models,
                 targets=targets,
                 repetition_time=self._repetition_time,
-                trim_end=round(shared_s / self._repetition_time),
+                trim_end=lag_in_volumes(shared_s, self._repetition_time),
             )
 
-    def _regions(self, path: Path, n_volumes: int) -> Floats:
+    def _regions(self, file: RDMFile, n_volumes: int) -> Floats:
         """Read one participant's RDMs of one run, (n_regions, n_pairs); absent regions are NaN."""
-        file = read_rdms(path)
         by_name = dict(zip(file.names, file.rdms, strict=True))
         n_pairs = n_volumes * (n_volumes - 1) // 2
         rows = [
@@ -149,6 +157,25 @@ class _Study:
             for name in self.analysis.region_names
         ]
         return np.asarray(rows, np.float32)
+
+
+def check_clock(path: Path, file: RDMFile, model: Path, model_onsets_s: Floats) -> None:
+    """Make sure that RDMs are of volumes taken when the model's were, as far as both go.
+
+    Raises
+    ------
+    InputError
+        Some volume was taken at another time, by more than 0.1 s.
+    """
+    both = min(len(file.onsets_s), len(model_onsets_s))
+    apart = float(np.abs(file.onsets_s[:both] - model_onsets_s[:both]).max(initial=0.0))
+    if apart > CLOCK_TOLERANCE_S:
+        raise InputError(
+            f"{path} and {model} have volumes up to {apart:.2f} s apart: StartTime or the TR of "
+            "this run differs from what the model RDMs were made for (slice timing corrected for "
+            "some participants only?); run fMRIPrep for all in the same way, or set "
+            "movie.volume_time to middle, and analyse into another OUTPUT_DIR"
+        )
 
 
 def fit_length(rdm: Floats, n_volumes: int) -> Floats:

@@ -318,9 +318,12 @@ def _flags(
                 f"{_SIDES[prior.hemisphere]} hemisphere: no brain voxel within "
                 f"{prior.radius_mm:g} mm of the search centre"
             )
-    best = max((peak.z for peak in peaks), default=None)
-    if best is not None and best < spec.min_peak_z:
-        flags.append(f"the highest peak has z {best:.2f}, under {spec.min_peak_z:g}")
+    flags += [
+        f"{_SIDES[peak.hemisphere]} hemisphere: the peak has z {peak.z:.2f}, "
+        f"under {spec.min_peak_z:g}"
+        for peak in peaks
+        if peak.z < spec.min_peak_z
+    ]
     if n_voxels < spec.voxels:
         flags.append(f"{n_voxels} of {spec.voxels} voxels")
     return tuple(flags)

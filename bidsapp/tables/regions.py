@@ -1,6 +1,6 @@
 """The table of a participant's regions: where each was found and how much of it there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,9 +12,17 @@ from bidsapp.rois.functional import FoundRegion
 from bidsapp.tables.columns import describe
 
 Row = dict[str, Any]
+LEAST_VOXELS = 3  # fewer give no pattern to correlate
 
 
-def functional_rows(found: Sequence[FoundRegion], spec: FunctionalRegions) -> list[Row]:
+def fewest_voxels(by_run: Sequence[Mapping[str, Bools]]) -> dict[str, int]:
+    """Count each region's voxels in the movie run where it has fewest, hemispheres together."""
+    return {name: min(int(masks[name].sum()) for masks in by_run) for name in by_run[0]}
+
+
+def functional_rows(
+    found: Sequence[FoundRegion], spec: FunctionalRegions, fewest: Mapping[str, int]
+) -> list[Row]:
     """One row per functional region and hemisphere: peak in native RAS mm, its t and z, voxels."""
     searched = {region.name: tuple(region.search) for region in spec.regions}
     rows = []
@@ -26,7 +34,10 @@ def functional_rows(found: Sequence[FoundRegion], spec: FunctionalRegions) -> li
                 "kind": "functional",
                 "hemisphere": hemisphere,
                 "n_voxels": region.n_voxels.get(hemisphere, 0),
-                "flags": "; ".join(region.flags),
+                "fewest_voxels": fewest[region.name],
+                "flags": "; ".join(
+                    [*region.flags, *_movie_flags(fewest[region.name], spec.voxels)]
+                ),
             }
             if hemisphere in peaks:
                 peak = peaks[hemisphere]
@@ -36,7 +47,7 @@ def functional_rows(found: Sequence[FoundRegion], spec: FunctionalRegions) -> li
     return rows
 
 
-def atlas_rows(labels: AtlasLabels, brain: Bools) -> list[Row]:
+def atlas_rows(labels: AtlasLabels, brain: Bools, fewest: Mapping[str, int]) -> list[Row]:
     """One row per atlas region and hemisphere; coverage is its share inside the brain mask."""
     rows = []
     for name in labels.regions:
@@ -49,11 +60,18 @@ def atlas_rows(labels: AtlasLabels, brain: Bools) -> list[Row]:
                 "hemisphere": hemisphere,
                 "n_voxels": count,
                 "coverage": coverage,
-                "flags": "no voxel" if name in labels.empty else "",
+                "fewest_voxels": fewest[name],
+                "flags": "; ".join(_movie_flags(fewest[name], LEAST_VOXELS)),
             }
             for hemisphere, count in labels.n_voxels[name].items()
         ]
     return rows
+
+
+def _movie_flags(fewest: int, wanted: int) -> list[str]:
+    if fewest < LEAST_VOXELS:
+        return [f"{fewest} voxels in a movie run: no RDM"]
+    return [f"{fewest} voxels in a movie run"] if fewest < wanted else []
 
 
 def region_table(rows: Sequence[Row]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional
 from bidsapp.arrays import Bools, Ints
 from bidsapp.errors import InputError
 from bidsapp.vision.film import decode
-from bidsapp.vision.runs import FilmRun
+from bidsapp.vision.runs import PlacedRun
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ClipShape:
 
 
 def windows(
-    film: FilmRun, length: int, crop: int | None, size: int, batch: int
+    film: PlacedRun, length: int, crop: int | None, size: int, batch: int
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Windows of one shape; see `clips`.
 
@@ -37,7 +37,7 @@ def windows(
 
 
 def clips(
-    film: FilmRun, shapes: Sequence[ClipShape], crop: int | None, batch: int
+    film: PlacedRun, shapes: Sequence[ClipShape], crop: int | None, batch: int
 ) -> Iterator[tuple[slice, dict[ClipShape, torch.Tensor]]]:
     """Decode a run's film once and cut it into windows of every shape asked for.
 
@@ -118,7 +118,7 @@ def _centred_square(frame: torch.Tensor, crop: int | None) -> torch.Tensor:
 
 
 def _batch(
-    film: FilmRun,
+    film: PlacedRun,
     shapes: Sequence[ClipShape],
     held: dict[int, dict[int, torch.Tensor]],
     positions: slice,

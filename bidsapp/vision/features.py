@@ -21,14 +21,14 @@ from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.clips import ClipShape, clips
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
 from bidsapp.vision.networks.network import Network, layer_units
-from bidsapp.vision.runs import FilmRun
+from bidsapp.vision.runs import PlacedRun
 
 logger = logging.getLogger(__name__)
 
 
 def extract(
     networks: Sequence[Network],
-    film: FilmRun,
+    film: PlacedRun,
     crop: int | None,
     device: str,
     scratch: Path,

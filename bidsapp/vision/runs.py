@@ -11,7 +11,7 @@ from bidsapp.vision.film import film_facts
 
 
 @dataclass(frozen=True)
-class FilmRun:
+class PlacedRun:
     """The stretch of film that one run showed, and when.
 
     Attributes
@@ -66,7 +66,7 @@ def nominal_frames(n_frames: int, frame_rate: float, step: int) -> tuple[Ints, F
     return index, index / frame_rate
 
 
-def check_length(film: FilmRun, repetition_time: float) -> None:
+def check_length(film: PlacedRun, repetition_time: float) -> None:
     """Make sure that a film and its run belong together, before anything is computed.
 
     A film may end up to one TR before the scan does, or run on for up to two TRs after it; both are
@@ -97,15 +97,16 @@ def check_length(film: FilmRun, repetition_time: float) -> None:
             "found; check start_s and duration_s, or give the whole film"
         )
     available = round(shown_s * facts.frame_rate)
+    if shown_s < scanned_s - repetition_time - 1e-6:
+        raise InputError(
+            f"{where}: the film is too short: {round(scanned_s * facts.frame_rate)} frames needed "
+            f"for {len(film.volume_times)} volumes of {repetition_time:g} s, {available} found; "
+            "check that this film belongs to the run"
+        )
     if film.frame_index[-1] >= available:
         raise InputError(
             f"{where}: {film.frame_index[-1] + 1} frames needed by the run's events, "
             f"{available} found; check that this film belongs to the run, and first_frame_index"
-        )
-    if shown_s < scanned_s - repetition_time - 1e-6:
-        raise InputError(
-            f"{where}: the film is too short: {round(scanned_s * facts.frame_rate)} frames needed "
-            f"for {len(film.volume_times)} volumes of {repetition_time:g} s, {available} found"
         )
     if shown_s > scanned_s + 2 * repetition_time + 1e-6:
         raise InputError(

@@ -3,7 +3,7 @@
 import logging
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,14 +31,17 @@ def start(settings: Settings, analysis: Analysis) -> Path:
     UsageError
         A folder cannot be written, or OUTPUT_DIR holds another analysis.
     """
-    tree = OutputTree(settings.output_dir)
+    _initialise(settings, analysis)
+    return log(settings, analysis)
+
+
+def _initialise(settings: Settings, analysis: Analysis) -> None:
     sources = [
         SourceDataset("raw", settings.bids_dir),
         SourceDataset("fmriprep", settings.derivatives_dir),
     ]
     with _clear_refusal():
-        tree.initialise(analysis, settings.output_space, sources)
-    return log(settings, analysis)
+        OutputTree(settings.output_dir).initialise(analysis, settings.output_space, sources)
 
 
 def log(settings: Settings, analysis: Analysis) -> Path:
@@ -59,11 +62,51 @@ def log(settings: Settings, analysis: Analysis) -> Path:
     }
     with _clear_refusal():
         if settings.clean_workdir:
-            shutil.rmtree(settings.work_dir, ignore_errors=True)
+            _clean(settings.work_dir)
         settings.work_dir.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             write_text(tree.path("log", time=time, name=name), text)
     return tree.path("log", time=time, name="moviersa.toml").parent
+
+
+def withdraw(settings: Settings, analysis: Analysis, participants: Iterable[str]) -> None:
+    """Remove what OUTPUT_DIR holds of participants: their folders and reports.
+
+    Results of an earlier run must not pass for results of one that fails or finds fewer runs. What
+    has not changed since is in the work directory and is published again at once.
+
+    Raises
+    ------
+    UsageError
+        Something cannot be removed, or OUTPUT_DIR holds another analysis.
+    """
+    tree = OutputTree(settings.output_dir)
+    old = [
+        path
+        for label in participants
+        for path in (tree.root / f"sub-{label}", tree.path("participant_report", sub=label))
+        if path.exists()
+    ]
+    if not old:
+        return
+    _initialise(settings, analysis)  # refuses to touch another analysis
+    with _clear_refusal():
+        for path in old:
+            _remove(path)
+
+
+def _clean(work_dir: Path) -> None:
+    """Empty the work directory but for the libraries' caches, which this process uses already."""
+    for path in work_dir.iterdir() if work_dir.is_dir() else ():
+        if path.name != ".config":
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextmanager
@@ -97,7 +140,10 @@ def say(text: str) -> int:
 
 
 def end(failed: Mapping[str, str]) -> int:
-    """Report what is missing; 0 only when nothing is."""
+    """Report who or what failed; 0 when nothing did.
+
+    A movie run missing for a participant who has enough others is a warning and no failure.
+    """
     for what, reason in failed.items():
         LOGGER.error("%s: %s", what, reason)
     return 1 if failed else 0

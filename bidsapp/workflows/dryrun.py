@@ -9,8 +9,8 @@ from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import film_facts
 from bidsapp.workflows.film import FilmPlan
+from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs
-from bidsapp.workflows.models import missing_models
 
 
 def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
@@ -51,7 +51,7 @@ def _films(plan: FilmPlan) -> Iterator[str]:
 
 
 def _models(settings: Settings, analysis: Analysis, plan: FilmPlan) -> Iterator[str]:
-    missing = missing_models(settings, analysis, [film.run for film in plan.runs])
+    missing = models_to_make(settings, analysis, plan)
     longest = max(len(film.volume_times) for film in plan.runs)
     for model in analysis.models:
         absent = [run for run, models in missing.items() if model in models]

@@ -12,6 +12,7 @@ from nipype.pipeline import engine
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
+from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
 
 LOGGER = logging.getLogger(__name__)
 _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
@@ -25,6 +26,13 @@ def run_workflow(
     A failed step stops what depends on it and nothing else, unless ``--stop-on-first-crash``.
     Steps that were done before and whose input is unchanged are not repeated. Without ``parallel``
     steps run in this process, one after the other, unless a plugin file says otherwise.
+
+    Raises
+    ------
+    WorkerKilledError
+        The system killed a worker process, so that nothing more can be run.
+    UsageError
+        The plugin file cannot be used.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     before = set(log_dir.glob("crash-*"))
@@ -33,13 +41,22 @@ def run_workflow(
     workflow.base_dir = str(settings.work_dir)
     try:
         workflow.run(**_plugin(settings, parallel))
+    except WorkerKilledError:
+        for step, reason in _crashes(log_dir, before).items():
+            LOGGER.error("%s: %s", step, reason)
+        raise
     except Exception:
         # nipype raises whatever a step raised; its crash files say which step and why.
-        crashes = sorted(set(log_dir.glob("crash-*")) - before)
+        crashes = _crashes(log_dir, before)
         if not crashes:
             raise
-        return {_step(path): _reason(path) for path in crashes}
+        return crashes
     return {}
+
+
+def _crashes(log_dir: Path, before: set[Path]) -> dict[str, str]:
+    new = sorted(set(log_dir.glob("crash-*")) - before)
+    return {_step(path): _reason(path) for path in new}
 
 
 def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path) -> None:
@@ -70,7 +87,7 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return _read_plugin(settings.nipype_plugin_file)
+        return _watchful(_read_plugin(settings.nipype_plugin_file))
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
@@ -79,7 +96,14 @@ def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
         "raise_insufficient": False,
         "maxtasksperchild": 20,
     }
-    return {"plugin": "MultiProc", "plugin_args": arguments}
+    return _watchful({"plugin": "MultiProc", "plugin_args": arguments})
+
+
+def _watchful(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Put our own plugin in the place of MultiProc."""
+    if chosen["plugin"] != "MultiProc":
+        return chosen
+    return {"plugin": WatchfulMultiProcPlugin(plugin_args=chosen.get("plugin_args"))}
 
 
 def _read_plugin(path: Path) -> dict[str, Any]:

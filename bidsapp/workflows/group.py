@@ -1,5 +1,6 @@
 """The group level: everything that OUTPUT_DIR holds, compared over participants."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,21 +15,27 @@ from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say
 from bidsapp.workflows.engine import run_workflow
-from bidsapp.workflows.models import missing_models, model_rdm_files
+from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
 
+LOGGER = logging.getLogger(__name__)
 _MIN_RUNS = 3
 
 
 def run(settings: Settings, analysis: Analysis) -> int:
     """Run the group level; return the exit status."""
+    brain_rdms = brain_rdm_files(settings, analysis)
     if settings.dry_run:
-        return say(_describe(settings, analysis, brain_rdm_files(settings, analysis)))
+        return say(_describe(settings, analysis, brain_rdms))
     workflow = init_group_wf(settings, analysis)
+    warnings = _left_out(settings, brain_rdms)
+    for warning in warnings:
+        LOGGER.warning("%s", warning)
     log_dir = log(settings, analysis)
     crashes = run_workflow(workflow, settings, log_dir, parallel=False)
     if crashes:
         return end(crashes)
-    group_report(OutputTree(settings.output_dir), analysis, facts_of(settings, ()))
+    facts = facts_of(settings, (*warnings, *plan_warnings(settings, analysis)))
+    group_report(OutputTree(settings.output_dir), analysis, facts)
     return 0
 
 
@@ -50,6 +57,18 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
         }
         found[run.run] = {label: path for label, path in files.items() if path.is_file()}
     return {run: files for run, files in found.items() if files}
+
+
+def _left_out(settings: Settings, brain_rdms: Mapping[str, Mapping[str, Path]]) -> tuple[str, ...]:
+    """Name participants that have a folder in OUTPUT_DIR and no RDMs there."""
+    counted = {label for files in brain_rdms.values() for label in files}
+    tree = OutputTree(settings.output_dir)
+    return tuple(
+        f"sub-{label} is left out: {tree.root} has no RDMs of it in space {settings.output_space}; "
+        "run the participant level for it"
+        for label in tree.participants()
+        if label not in counted
+    )
 
 
 def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
@@ -120,6 +139,7 @@ def _describe(
         lines.append(
             f"  run {run.run}: RDMs of {len(found)} participants: {' '.join(sorted(found))}"
         )
+    lines += [f"  {sentence}" for sentence in _left_out(settings, brain_rdms)]
     missing = missing_models(settings, analysis, list(brain_rdms))
     lines += [f"  run {run}: no RDMs of {', '.join(models)}" for run, models in missing.items()]
     return "\n".join([*lines, ""])

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, desc_labels, read_rdms
+from bidsapp.dataset.derivatives import (
+    OutputTree,
+    desc_labels,
+    read_json,
+    read_rdms,
+    sidecar,
+    write_json,
+)
+from bidsapp.errors import InputError
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 
@@ -39,7 +47,11 @@ def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Pa
 def missing_models(
     settings: Settings, analysis: Analysis, runs: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Tell which models lack their RDM file: run to models; complete runs are left out."""
+    """Tell which models lack their RDM file: run to models; complete runs are left out.
+
+    A file that is there is trusted: whether it is up to date takes the film and everyone's events,
+    and is checked where these are read anyway (`fingerprints.models_to_make`).
+    """
     files = model_rdm_files(settings, analysis)
     missing = {
         run: [
@@ -52,13 +64,38 @@ def missing_models(
     return {run: models for run, models in missing.items() if models}
 
 
+def plan_warnings(settings: Settings, analysis: Analysis) -> tuple[str, ...]:
+    """Return what was worth a warning when the model RDMs in OUTPUT_DIR were made or checked."""
+    noted = [text for path in _made(settings, analysis) for text in _noted(sidecar(path))]
+    return tuple(dict.fromkeys(noted))
+
+
+def note_warnings(settings: Settings, analysis: Analysis, warnings: Sequence[str]) -> None:
+    """Keep warnings about the film beside all model RDMs, for the levels that only read these."""
+    for path in map(sidecar, _made(settings, analysis)):
+        if _noted(path) != list(warnings):
+            write_json(path, {**read_json(path), "Warnings": list(warnings)})
+
+
+def _made(settings: Settings, analysis: Analysis) -> list[Path]:
+    paths = [path for files in model_rdm_files(settings, analysis).values() for path in files]
+    return [path for path in paths if path.is_file()]
+
+
+def _noted(path: Path) -> list[str]:
+    try:
+        noted = read_json(path).get("Warnings", [])
+    except InputError:
+        return []
+    return [str(text) for text in noted] if isinstance(noted, list) else []
+
+
 def made_repetition_time(settings: Settings, analysis: Analysis) -> float | None:
     """Return the TR in s that the model RDMs in OUTPUT_DIR are for; None where there are none."""
-    paths = [path for files in model_rdm_files(settings, analysis).values() for path in files]
-    made = next((path for path in paths if path.is_file()), None)
-    if made is None:
+    made = _made(settings, analysis)
+    if not made:
         return None
-    onsets = read_rdms(made).onsets_s
+    onsets = read_rdms(made[0]).onsets_s
     return float(onsets[1] - onsets[0])
 
 

@@ -11,7 +11,8 @@ from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, bids_uri
-from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
+from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun, check_derivatives
+from bidsapp.dataset.raw import open_raw
 from bidsapp.errors import InputError
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.patterns import BrainRDMs
@@ -21,11 +22,16 @@ from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
 from bidsapp.settings import Settings
-from bidsapp.workflows.bookkeeping import end, facts_of, say, start
+from bidsapp.workflows.bookkeeping import end, facts_of, say, start, withdraw
 from bidsapp.workflows.checks import check_participant
 from bidsapp.workflows.engine import failed_participants, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import made_repetition_time, missing_models, model_rdm_files
+from bidsapp.workflows.models import (
+    made_repetition_time,
+    missing_models,
+    model_rdm_files,
+    plan_warnings,
+)
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -35,12 +41,7 @@ _READ_COPIES = 2
 
 def run(settings: Settings, analysis: Analysis) -> int:
     """Run the participant level; return the exit status."""
-    models_tr = made_repetition_time(settings, analysis)
-
-    def check(person: ParticipantInputs) -> None:
-        check_participant(person, analysis, models_tr)
-
-    inputs = find_inputs(settings, analysis, check=check)
+    inputs = _find_inputs(settings, analysis)
     plan = None
     if settings.dry_run or missing_models(settings, analysis, _runs(inputs)):
         # Imported late: it brings torch, which most runs of this level do not need.
@@ -55,13 +56,14 @@ def run(settings: Settings, analysis: Analysis) -> int:
     validate_bids(settings)
     _warn(inputs)
     log_dir = start(settings, analysis)
+    withdraw(settings, analysis, inputs.raw.participants)
     if plan is not None:
         stimulus.make_models(settings, analysis, plan, log_dir)
     workflow = init_participants_wf(
         settings, analysis, inputs.participants, model_rdm_files(settings, analysis)
     )
     failed = failed_participants(run_workflow(workflow, settings, log_dir))
-    warnings = () if plan is None else plan.warnings
+    warnings = plan_warnings(settings, analysis)
     tree = OutputTree(settings.output_dir)
     for person in inputs.participants:
         if person.participant not in failed:
@@ -73,6 +75,25 @@ def run(settings: Settings, analysis: Analysis) -> int:
     known = inputs.raw.participants
     found = {**inputs.unusable, **failed}
     return end({f"sub-{name}" if name in known else name: why for name, why in found.items()})
+
+
+def _find_inputs(settings: Settings, analysis: Analysis) -> Inputs:
+    """Find whom to analyse; when all of them are unusable, keep no old results of them."""
+    models_tr = made_repetition_time(settings, analysis)
+
+    def check(person: ParticipantInputs) -> None:
+        check_participant(person, analysis, models_tr)
+
+    try:
+        return find_inputs(settings, analysis, check=check)
+    except InputError:
+        # Only when the datasets themselves are there: a folder not mounted costs no results.
+        asked = settings.participant_label
+        raw = open_raw(settings.bids_dir, asked, settings.bids_database_dir)
+        check_derivatives(settings.derivatives_dir, settings.bids_dir, asked)
+        if not settings.dry_run:
+            withdraw(settings, analysis, raw.participants)
+        raise
 
 
 def _warn(inputs: Inputs) -> None:

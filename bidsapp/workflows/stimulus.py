@@ -1,11 +1,12 @@
 """The stimulus level: RDMs of every model for every run, made once for a dataset."""
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from nipype.pipeline import engine
 
+from bidsapp import __version__
 from bidsapp.analysis.spec import Analysis, FeatureTable
 from bidsapp.dataset.derivatives import desc_labels
 from bidsapp.dataset.raw import read_events
@@ -19,17 +20,17 @@ from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.feature_tables import check_table
 from bidsapp.vision.features import find_device
 from bidsapp.vision.networks.loading import find_checkpoint
-from bidsapp.vision.runs import FilmRun
+from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import say, start
 from bidsapp.workflows.dryrun import describe_run
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.film import FilmPlan, plan_film
+from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import missing_models
+from bidsapp.workflows.models import model_rdm_files, note_warnings
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
-_LOCK_S = 12 * 3600.0  # a film takes hours on a CPU
 
 
 def run(settings: Settings, analysis: Analysis) -> int:
@@ -54,13 +55,13 @@ def plan_models(settings: Settings, analysis: Analysis, everyone: Inputs) -> Fil
         A film, checkpoint or feature table is absent or does not fit.
     """
     plan = plan_film(analysis, everyone.participants, settings.stimuli_dir)
-    missing = missing_models(settings, analysis, [film.run for film in plan.runs])
+    missing = models_to_make(settings, analysis, plan)
     _check_makeable(settings, analysis, {model for models in missing.values() for model in models})
     return plan
 
 
 def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir: Path) -> None:
-    """Make the model RDMs that are missing; whoever comes second finds them made.
+    """Make the model RDMs that are missing or out of date; who comes second finds them made.
 
     Raises
     ------
@@ -69,25 +70,41 @@ def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir:
     """
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
-    runs = [film.run for film in plan.runs]
-    with lock(settings.output_dir / "stimuli" / ".lock", _LOCK_S):
-        missing = missing_models(settings, analysis, runs)
-        if not missing:
-            LOGGER.info("model RDMs: all there")
-            return
-        LOGGER.info("model RDMs: %d to be made", sum(map(len, missing.values())))
-        crashes = run_workflow(
-            init_stimulus_wf(settings, analysis, plan, missing), settings, log_dir, parallel=False
-        )
-    if crashes:
-        raise InputError("; ".join(crashes.values()))
+    with lock(settings.output_dir / "stimuli" / ".lock"):
+        missing = models_to_make(settings, analysis, plan)
+        _say_what_is_made(settings, analysis, missing)
+        if missing:
+            workflow = init_stimulus_wf(settings, analysis, plan, missing)
+            crashes = run_workflow(workflow, settings, log_dir, parallel=False)
+            if crashes:
+                raise InputError("; ".join(crashes.values()))
+        note_warnings(settings, analysis, plan.warnings)
+
+
+def _say_what_is_made(
+    settings: Settings, analysis: Analysis, missing: Mapping[str, Collection[str]]
+) -> None:
+    if not missing:
+        LOGGER.info("model RDMs: all there")
+        return
+    LOGGER.info("model RDMs: %d to be made", sum(map(len, missing.values())))
+    files = model_rdm_files(settings, analysis)
+    for run, models in missing.items():
+        paths = dict(zip(analysis.models, files[run], strict=True))
+        stale = [model for model in models if paths[model].is_file()]
+        if stale:
+            LOGGER.warning(
+                "run %s: the RDMs of %s were made from other input and are made again",
+                run,
+                ", ".join(stale),
+            )
 
 
 def init_stimulus_wf(
     settings: Settings,
     analysis: Analysis,
     plan: FilmPlan,
-    missing: Mapping[str, Sequence[str]],
+    missing: Mapping[str, Mapping[str, str]],
 ) -> engine.Workflow:
     """Make the workflow that computes missing model RDMs, each run decoded once for all its models.
 
@@ -96,7 +113,7 @@ def init_stimulus_wf(
     plan
         The film on the scanner's clock.
     missing
-        Run to the models whose RDMs are to be made.
+        Run to the models whose RDMs are to be made, and their fingerprints.
 
     Returns
     -------
@@ -117,12 +134,14 @@ def init_stimulus_wf(
 
 
 def _rdms_node(
-    settings: Settings, analysis: Analysis, film: FilmRun, models: Sequence[str]
+    settings: Settings, analysis: Analysis, film: PlacedRun, models: Mapping[str, str]
 ) -> engine.Node:
     memory_gb = settings.mem_gb / 2
     step = ModelRDMs(
         film=film_to_plain(film),
         models=list(models),
+        made_from=dict(models),
+        version=__version__,
         labels=desc_labels(analysis.models),
         tables=[table.model_dump(mode="json") for table in analysis.feature_tables],
         stimuli_dir=str(settings.stimuli_dir),

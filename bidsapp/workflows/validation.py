@@ -20,7 +20,7 @@ def validate_bids(settings: Settings) -> None:
     Raises
     ------
     InputError
-        The validator finds errors; the first few are named.
+        The validator is absent, or finds errors; the first few are named.
     """
     if settings.skip_bids_validation:
         return
@@ -37,12 +37,18 @@ def validate_bids(settings: Settings) -> None:
 def _errors(bids_dir: Path) -> Iterator[str]:
     """Sentences on what the validator calls an error."""
     command = Path(sys.executable).with_name("bids-validator-deno")
-    ran = subprocess.run(  # noqa: S603  # our own environment's program, no shell
-        [command, bids_dir, "--format", "json", "--ignoreWarnings", "--ignoreNiftiHeaders"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        ran = subprocess.run(  # noqa: S603  # our own environment's program, no shell
+            [command, bids_dir, "--format", "json", "--ignoreWarnings", "--ignoreNiftiHeaders"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise InputError(
+            f"cannot run the BIDS validator {command} ({error.strerror}): install it with "
+            "'pip install bids-validator-deno', or skip it with --skip-bids-validation"
+        ) from error
     try:
         issues: list[dict[str, Any]] = json.loads(ran.stdout)["issues"]["issues"]
     except (ValueError, KeyError) as error:

@@ -44,6 +44,13 @@ def test_contrast_weights_sum_to_zero():
         assert sum(contrast.weights.values()) == pytest.approx(0)
 
 
+def tables(content, runs_of):
+    content["feature_tables"] = [
+        {"name": name.strip(), "files": dict.fromkeys(runs, "*.tsv")}
+        for name, runs in runs_of.items()
+    ]
+
+
 def contrast(content, plus, minus):
     content["localizer"]["contrasts"]["x"] = {"plus": [plus], "minus": [minus]}
 
@@ -64,6 +71,8 @@ def contrast(content, plus, minus):
         (lambda c: c.pop("localizer"), ["localizer"]),
         (lambda c: c.update(models=[]), ["models"]),
         (lambda c: c["robust"].update(min_lag_s="long"), ["robust.min_lag_s"]),
+        (lambda c: tables(c, {"x": "12345678", "x ": "12345678"}), ["feature table", "twice"]),
+        (lambda c: tables(c, {"x": "1234568"}), ["feature table x", "no file of run 7"]),
     ],
 )  # fmt: skip
 def test_a_mistake_is_named_with_what_is_allowed(tmp_path, content, change, names):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nilearn.signal import clean
 
-from bidsapp.analysis.spec import Denoise
+from bidsapp.analysis.spec import CompCor, Denoise
 from bidsapp.brain.denoise import nuisance_design, residuals
 from bidsapp.errors import InputError
 
@@ -176,3 +176,14 @@ def test_residuals_of_a_design_without_full_rank() -> None:
     np.testing.assert_array_equal(residuals(series, np.empty((N, 0))), series.astype(np.float32))
     with pytest.raises(ValueError, match="40 volumes but 39 rows"):
         residuals(series, design[1:])
+
+
+def test_a_pattern_takes_every_column_that_matches_and_may_match_none(tmp_path):
+    table = pd.DataFrame({"a_1": [0.0, 1, 0], "a_2": [1.0, 0, 0], "b": [3.0, 4, 5]})
+    confounds, metadata = tmp_path / "c.tsv", tmp_path / "c.json"
+    table.to_csv(confounds, sep="\t", index=False)
+    metadata.write_text("{}")
+    spec = Denoise(
+        compcor=CompCor(components=0), cosines=False, columns=("b", "a_*", "non_steady_state*")
+    )
+    assert nuisance_design(confounds, metadata, spec).names == ("b", "a_1", "a_2", "intercept")

@@ -119,8 +119,8 @@ def test_the_response_is_a_block_convolved_with_a_double_gamma(events):
     design = design_matrix(events, None, N_VOLUMES, TR, 1.0, spec_of())
     step = 0.05
     t = np.arange(0, 32, step)
-    # Glover 1999: delays 6 and 12 s, dispersions 0.9, undershoot 0.48 (as nilearn has it).
-    response = gamma.pdf(t, 6 / 0.9, scale=0.9) - 0.48 * gamma.pdf(t, 12 / 0.9, scale=0.9)
+    # SPM's, which is also FSL's: delays 6 and 16 s, undershoot a sixth.
+    response = gamma.pdf(t, 6) - gamma.pdf(t, 16) / 6
     fine = np.arange(0, N_VOLUMES * TR, step)
     onsets = events["onset"][events["trial_type"] == "house"].to_numpy()
     boxcar = ((fine >= onsets[:, np.newaxis]) & (fine < onsets[:, np.newaxis] + 16)).any(axis=0)
@@ -251,7 +251,11 @@ def haxby_runs(folder, tmp_path, spec, numbers):
 
 @pytest.mark.filterwarnings("ignore:.*Generation of a mask has been requested")
 def test_house_against_face_in_real_bold(shared_data, tmp_path):
-    spec = spec_of(HAXBY, confounds=tuple(f"motion{i}" for i in range(6)))
+    spec = spec_of(
+        HAXBY,
+        confounds=tuple(f"motion{i}" for i in range(6)),
+        hrf_model="glover + derivative",  # nilearn's own default response
+    )
     runs = haxby_runs(shared_data / "haxby2001", tmp_path, spec, range(1, 5))
     maps = fit_localizer(runs, spec)["house"]
     plain = plain_maps(runs, spec)

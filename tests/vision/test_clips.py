@@ -10,20 +10,20 @@ from vision_films import noise, number_of, numbered, write_film
 from bidsapp.errors import InputError
 from bidsapp.vision.clips import ClipShape, clips, windows
 from bidsapp.vision.film import film_facts
-from bidsapp.vision.runs import FilmRun, check_length, nominal_frames
+from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
 
 
 def film_run(
     path: Path, n_frames: int, n_volumes: int = 4, step: int = 5, **stretch: float
-) -> FilmRun:
+) -> PlacedRun:
     index, times = nominal_frames(n_frames, 25.0, step)
     volumes = 2.0 * np.arange(n_volumes) + 1
-    return FilmRun(
+    return PlacedRun(
         "1", path, stretch.get("start_s", 0.0), stretch.get("duration_s"), index, times, volumes
     )
 
 
-def gather(film: FilmRun, length: int, crop: int | None, size: int, batch: int) -> torch.Tensor:
+def gather(film: PlacedRun, length: int, crop: int | None, size: int, batch: int) -> torch.Tensor:
     parts, stop = [], 0
     for positions, part in windows(film, length, crop, size, batch):
         assert positions.start == stop
@@ -127,4 +127,6 @@ def test_film_and_run_must_fit(
 
 def test_frames_must_increase(noise_film: Path) -> None:
     with pytest.raises(ValueError, match="increase"):
-        FilmRun("1", noise_film, 0.0, None, np.array([5, 0]), np.array([0.0, 0.2]), np.array([1.0]))
+        PlacedRun(
+            "1", noise_film, 0.0, None, np.array([5, 0]), np.array([0.0, 0.2]), np.array([1.0])
+        )

@@ -18,14 +18,14 @@ from bidsapp.vision.features import extract, find_device, scratch_bytes
 from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network, layer_units
-from bidsapp.vision.runs import FilmRun, nominal_frames
+from bidsapp.vision.runs import PlacedRun, nominal_frames
 
 Extract = Callable[..., dict[str, dict[str, Floats]]]
 
 
-def film_run(path: Path, n_frames: int = 200, n_volumes: int = 4) -> FilmRun:
+def film_run(path: Path, n_frames: int = 200, n_volumes: int = 4) -> PlacedRun:
     index, times = nominal_frames(n_frames, 25.0, 5)
-    return FilmRun("1", path, 0.0, None, index, times, 2.0 * np.arange(n_volumes) + 1)
+    return PlacedRun("1", path, 0.0, None, index, times, 2.0 * np.arange(n_volumes) + 1)
 
 
 @cache
@@ -37,14 +37,14 @@ def network(name: str) -> Network:
 def extracted(tmp_path: Path) -> Extract:
     """`extract` on the CPU, in memory unless told otherwise."""
 
-    def run(names: list[str], film: FilmRun, memory: int = 10**9, batch: int = 16, **more: float):
+    def run(names: list[str], film: PlacedRun, memory: int = 10**9, batch: int = 16, **more: float):
         networks = [network(name) for name in names]
         return extract(networks, film, None, "cpu", tmp_path / "scratch", memory, batch, **more)
 
     return run
 
 
-def all_features(name: str, film: FilmRun) -> dict[str, np.ndarray]:
+def all_features(name: str, film: PlacedRun) -> dict[str, np.ndarray]:
     """Every layer's response to every frame: n_frames x n_units, what `extract` never holds."""
     given = find_model(name).input
     kept: dict[str, list[Tensor]] = {layer: [] for layer in find_model(name).layers}
@@ -87,7 +87,7 @@ def test_a_flash_peaks_5_s_later(extracted: Extract, tmp_path: Path) -> None:
     frames[100] = 255  # shown at 4 s
     film = film_run(write_film(tmp_path / "flash.mkv", frames), 400)
     volumes = np.arange(0, 16, 0.1)
-    fine = FilmRun("1", film.film, 0.0, None, film.frame_index, film.frame_times, volumes)
+    fine = PlacedRun("1", film.film, 0.0, None, film.frame_index, film.frame_times, volumes)
     response = extracted(["pixels"], fine)["pixels"]["pixels"].mean(axis=1)
     assert abs(volumes[response.argmax()] - 9.0) <= 0.2
 
@@ -113,7 +113,7 @@ def test_networks_together_give_what_each_gives_alone(extracted: Extract, noise_
 
 def test_volumes_that_no_frame_reaches_are_zero(extracted: Extract, noise_film: Path) -> None:
     film = film_run(noise_film)
-    late = FilmRun(
+    late = PlacedRun(
         "1",
         noise_film,
         0.0,

@@ -61,3 +61,51 @@ def moviersa(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
         return Outcome(status, seen.out, seen.err + caplog.text)
 
     return call
+
+
+@pytest.fixture
+def plain_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have tests of their own, and their figures take seconds."""
+
+    def write(tree, participant, *_):
+        tree.path("participant_report", sub=participant).write_text("a report")
+
+    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", write)
+
+
+@pytest.fixture
+def refused(study: TinyStudy, moviersa: Moviersa) -> Callable[..., str]:
+    """Run a level that must fail at once; return the one sentence that it says."""
+
+    def call(status: int, *names: object, level: str = "participant", more=()) -> str:
+        outcome = moviersa(*study.arguments(level, *more))
+        assert (outcome.status, outcome.out) == (status, "")
+        sentence = outcome.err.strip()
+        if "HDF5-DIAG" in sentence:  # the library behind ITK's files has its own say first
+            sentence = sentence.splitlines()[-1]
+        assert sentence.startswith("moviersa: error: ")
+        assert "\n" not in sentence
+        for name in names:
+            assert str(name) in sentence
+        assert study.heavy_files() == []
+        return sentence
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def films_done(built_study: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The study with the stimulus level done."""
+    study = TinyStudy(tmp_path_factory.mktemp("films") / "study")
+    shutil.copytree(built_study.root, study.root)
+    with pytest.raises(SystemExit) as exit_:
+        main(study.arguments("stimulus"))
+    assert exit_.value.code == 0
+    return study
+
+
+@pytest.fixture
+def finished(films_done: TinyStudy, tmp_path: Path) -> TinyStudy:
+    """A copy of the study with the stimulus level done, but not its scratch."""
+    shutil.copytree(films_done.root, tmp_path / "done", ignore=shutil.ignore_patterns("work"))
+    return TinyStudy(tmp_path / "done")

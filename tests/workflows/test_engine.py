@@ -1,5 +1,6 @@
 """Failures of nipype's steps, and the options that decide what happens then."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,21 @@ from nipype import Function
 from nipype.pipeline import engine
 
 from bidsapp.cli.parser import parse
+from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
 from bidsapp.workflows.engine import _reason, failed_participants, run_workflow
 
 
 def fail(number: int) -> int:
     raise ValueError(f"step {number} cannot be done: mend it")
+
+
+def die() -> int:
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+    return 0
 
 
 def three_failing_steps() -> engine.Workflow:
@@ -71,10 +81,60 @@ def test_failure_that_belongs_to_no_participant_keeps_its_name() -> None:
 
 @pytest.mark.parametrize("content", ["plugin_args: {}", "just words", "a: [b"])
 def test_wrong_plugin_file(tmp_path: Path, content: str) -> None:
-    from bidsapp.errors import UsageError
-
     path = tmp_path / "plugin.yaml"
     path.write_text(content)
     chosen = settings(tmp_path, "--nipype-plugin-file", str(path))
     with pytest.raises(UsageError, match=r"plugin\.yaml"):
         run_workflow(three_failing_steps(), chosen, tmp_path / "logs")
+
+
+def workflow_of(function: Callable[[], object], output: str) -> engine.Workflow:
+    """Make two steps in a row, so that the second one waits for the first."""
+    workflow = engine.Workflow(name="sub_01_wf")
+    first = Function(input_names=[], output_names=[output], function=function)
+    second = Function(input_names=["number"], output_names=["same"], function=fail)
+    workflow.connect(engine.Node(first, "first"), output, engine.Node(second, "second"), "number")
+    return workflow
+
+
+@pytest.mark.parametrize("by_file", [False, True])
+def test_killed_worker_ends_the_run(tmp_path: Path, by_file: bool) -> None:
+    more = ["--nprocs", "2"]
+    if by_file:
+        path = tmp_path / "plugin.yaml"
+        path.write_text("{plugin: MultiProc, plugin_args: {n_procs: 2}}")
+        more = ["--nipype-plugin-file", str(path)]
+    with pytest.raises(InputError, match=r"killed while sub_01_wf\.first ran") as error:
+        run_workflow(workflow_of(die, "number"), settings(tmp_path, *more), tmp_path / "logs")
+    assert "--mem-gb" in str(error.value)
+    assert error.value.exit_status == 1
+
+
+class Unsendable:
+    """Something that no process can send to another."""
+
+    def __deepcopy__(self, memo: object) -> "Unsendable":
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError("this cannot be sent")
+
+
+def test_step_that_cannot_be_sent_to_a_worker_fails_alone(tmp_path: Path) -> None:
+    workflow = workflow_of(one, "number")
+    workflow.get_node("first").interface.extra = Unsendable()
+    crashes = run_workflow(workflow, settings(tmp_path, "--nprocs", "2"), tmp_path / "logs")
+    ((step, reason),) = crashes.items()
+    assert step == "sub_01_wf.first"
+    assert "this cannot be sent" in reason
+
+
+def test_parallel_run_that_goes_well(tmp_path: Path) -> None:
+    workflow = engine.Workflow(name="sub_01_wf")
+    step = Function(input_names=[], output_names=["number"], function=one)
+    workflow.add_nodes([engine.Node(step, name="step")])
+    assert run_workflow(workflow, settings(tmp_path, "--nprocs", "2"), tmp_path / "logs") == {}
+
+
+def one() -> int:
+    return 1

@@ -145,7 +145,12 @@ def test_output_is_valid_bids(done):
 
 def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
     """Only publishing (and the report) is done anew, with equal content."""
-    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", lambda *_: None)
+    pages = {label: (done.out / f"sub-{label}.html").read_text() for label in PARTICIPANTS}
+
+    def write(tree, label, *_):  # figures take seconds
+        tree.path("participant_report", sub=label).write_text(pages[label])
+
+    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", write)
     results = sorted((done.work / "participant_wf").rglob("result_*.pklz"))
     steps = {"localizer", "functional", "atlas", "patterns_4", "summary", "similarity", "publish"}
     for label in PARTICIPANTS:
@@ -172,7 +177,8 @@ def test_dry_run(study, moviersa, monkeypatch):
     assert f"sub-01: movie run 1 ({VOLUMES} volumes)" in said
     assert "missing: no preprocessed BOLD of sub-03, session movie, task movie, run 4" in said
     assert "run 2: seg_2.mkv, 400 frames at 5 Hz, 24 x 16" in said
-    assert f"400 frames taken; {VOLUMES} volumes" in said
+    # The last volume is taken at 79 s, at 5 frames a second; what is shown later is not seen.
+    assert f"395 frames taken; {VOLUMES} volumes" in said
     assert "pixels: 1 layers, 0.00 GB of scratch; to be made for runs 1, 2, 3, 4" in said
     assert "ratings: feature table; to be made" in said
     assert "Regions: FFA, V1v, V1d" in said

@@ -1,0 +1,97 @@
+"""Frames and volumes on one clock, and what is said of participants who differ."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_study import RUNS, TR, VOLUMES, movie, write_film, write_lines
+
+from bidsapp.analysis.spec import Movie
+from bidsapp.dataset.runs import PreprocessedRun
+from bidsapp.errors import InputError
+from bidsapp.workflows.film import _place
+
+MOVIE = Movie.model_validate(movie())
+FILM_RATE = 5
+
+
+@pytest.fixture(scope="module")
+def stimuli(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    write_film(folder / "seg_1.mkv", np.random.default_rng(0))
+    return folder
+
+
+def scan(participant: str, events: Path | None = None, **facts: float) -> PreprocessedRun:
+    nowhere = Path("nowhere")
+    return PreprocessedRun(
+        participant=participant,
+        session=None,
+        task="movie",
+        run=RUNS[0],
+        bold=nowhere,
+        mask=nowhere,
+        confounds=nowhere,
+        confounds_metadata=nowhere,
+        events=events,
+        n_volumes=int(facts.get("n_volumes", VOLUMES)),
+        repetition_time=TR,
+        start_time=facts.get("start_time", TR / 2),
+        shape=(1, 1, 1),
+        affine=np.eye(4),
+    )
+
+
+def place(stimuli: Path, *scans: PreprocessedRun, timing: str = "nominal"):
+    return _place(MOVIE.model_copy(update={"frame_timing": timing}), MOVIE.runs[0], scans, stimuli)
+
+
+def test_one_long_scan_harms_no_one(stimuli):
+    film, warnings = place(stimuli, scan("01"), scan("02", n_volumes=VOLUMES + 9), scan("03"))
+    assert len(film.volume_times) == VOLUMES
+    assert warnings == [f"run 1: sub-02 has {VOLUMES + 9} of {VOLUMES} volumes"]
+
+
+def test_of_two_lengths_as_common_the_larger_is_used(stimuli):
+    film, warnings = place(stimuli, scan("01", n_volumes=30), scan("02"))
+    assert len(film.volume_times) == VOLUMES
+    assert warnings == [f"run 1: sub-01 has 30 of {VOLUMES} volumes"]
+
+
+def test_another_start_time_is_said_by_name(stimuli):
+    scans = [scan("01", start_time=0.2), scan("02"), scan("03", start_time=1.05)]
+    film, warnings = place(stimuli, *scans, scan("04"))
+    assert film.volume_times[0] == TR / 2
+    assert warnings == ["run 1: sub-01 has StartTime 0.2 s, the model RDMs are for 1 s"]
+
+
+def events_file(path: Path, n_frames: int, late_s: float = 0.0) -> Path:
+    rows = [f"{late_s + i / FILM_RATE:g}\t0.2\t{i + 1}" for i in range(n_frames)]
+    write_lines(path, "onset\tduration\tframeidx", *rows)
+    return path
+
+
+def test_a_frame_after_the_last_volume_is_not_looked_for(stimuli, tmp_path):
+    held = int(VOLUMES * TR * FILM_RATE)  # the film's frames
+    events = events_file(tmp_path / "events.tsv", held + 1)
+    film, warnings = place(stimuli, scan("01", events), timing="events")
+    last = film.volume_times[-1]
+    assert warnings == []
+    assert film.frame_times[-1] < last <= film.frame_times[-1] + 1 / FILM_RATE + 1e-9
+    assert film.frame_index[-1] < held
+
+
+def test_frames_that_all_come_too_late_are_refused(stimuli, tmp_path):
+    events = events_file(tmp_path / "events.tsv", 10, late_s=VOLUMES * TR)
+    with pytest.raises(InputError, match=r"seg_1\.mkv, run 1: no frame .* onsets"):
+        place(stimuli, scan("01", events), timing="events")
+
+
+def test_a_run_that_no_one_has_is_named(study, moviersa, caplog):
+    for path in study.fmriprep.rglob("*task-movie_run-4_*"):
+        path.unlink()
+    with caplog.at_level(logging.WARNING):
+        told = moviersa(*study.arguments("stimulus", "--dry-run"))
+    assert told.status == 0
+    assert "run 4: no participant has it, so it is left out" in told.out

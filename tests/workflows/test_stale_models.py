@@ -1,0 +1,98 @@
+"""Model RDMs that were made from other input are made again, and nothing else is."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_study import RUNS, TinyStudy, movie, write_analysis
+
+from bidsapp.analysis.spec import read_analysis
+from bidsapp.cli.parser import parse
+from bidsapp.dataset.derivatives import read_rdms
+from bidsapp.dataset.rdms import RDMFile
+from bidsapp.errors import InputError
+from bidsapp.interfaces.similarity import check_clock
+from bidsapp.workflows.inputs import find_inputs
+from bidsapp.workflows.models import plan_warnings
+from bidsapp.workflows.stimulus import make_models, plan_models
+
+
+@pytest.fixture
+def small(study: TinyStudy) -> TinyStudy:
+    """Three runs and one model that takes no film, beside one that does."""
+    write_analysis(study.analysis, movie=movie(runs=movie()["runs"][:3]))
+    return study
+
+
+def rdm_files(study: TinyStudy, model: str) -> list[Path]:
+    return sorted((study.out / "stimuli").glob(f"*_desc-{model}_relmat.h5"))
+
+
+def made_from(path: Path) -> str:
+    return json.loads(path.with_suffix(".json").read_text())["Descriptors"]["made_from"]
+
+
+def rate_anew(study: TinyStudy) -> None:
+    table = study.stimuli / "ratings_run-1.tsv"
+    head, first, *rest = table.read_text().splitlines()
+    onset, duration, *_ = first.split("\t")
+    table.write_text("\n".join([head, f"{onset}\t{duration}\t9\t9", *rest]) + "\n")
+
+
+def test_an_edited_table_is_noticed(small, moviersa):
+    assert moviersa(*small.arguments("stimulus")).status == 0
+    pixels = {path: path.stat().st_mtime_ns for path in rdm_files(small, "pixels")}
+    ratings = {
+        path: (made_from(path), read_rdms(path).rdms) for path in rdm_files(small, "ratings")
+    }
+    assert len(pixels) == len(ratings) == 3
+
+    assert moviersa(*small.arguments("stimulus")).err == ""
+    rate_anew(small)
+    told = moviersa(*small.arguments("stimulus"))
+    assert told.status == 0
+    assert "run 1: the RDMs of ratings were made from other input and are made again" in told.err
+    assert "pixels" not in told.err
+    assert {path: path.stat().st_mtime_ns for path in rdm_files(small, "pixels")} == pixels
+    for path, (digest, rdms) in ratings.items():
+        assert made_from(path) != digest
+        assert not np.array_equal(read_rdms(path).rdms, rdms)  # scaled by all runs' ratings
+
+    # The files are gone, the steps' cache is not: nothing old comes out of it.
+    new = {path.name: read_rdms(path).rdms for path in ratings}
+    rate_table = small.stimuli / "ratings_run-2.tsv"
+    rate_table.write_text(rate_table.read_text().replace("\t4\t0.", "\t4\t7.", 1))
+    shutil.rmtree(small.out / "stimuli")
+    assert moviersa(*small.arguments("stimulus")).status == 0
+    assert all(
+        not np.array_equal(read_rdms(path).rdms, new[path.name])
+        for path in rdm_files(small, "ratings")
+    )
+
+
+def test_warnings_of_the_plan_are_kept(small, moviersa):
+    for run in RUNS:
+        small.events("01", "movie", run).unlink()
+        small.events("02", "movie", run).unlink()
+        small.events("03", "movie", run).unlink()
+    assert moviersa(*small.arguments("stimulus")).status == 0
+    settings, analysis = parse(small.arguments("stimulus")), read_analysis(small.analysis)
+    told = plan_warnings(settings, analysis)
+    assert told == tuple(
+        f"run {run}: no events, so frames are at the film's nominal rate" for run in RUNS[:3]
+    )
+    plan = plan_models(settings, analysis, find_inputs(settings, analysis, everyone=True))
+    make_models(settings, analysis, plan, small.root / "logs")
+    assert plan_warnings(settings, analysis) == plan.warnings == told
+
+
+def test_volumes_at_other_times_are_refused():
+    def file(start: float, n: int) -> RDMFile:
+        return RDMFile(np.zeros((1, n * (n - 1) // 2)), ("a",), np.arange(n) * 2.0 + start, {})
+
+    brain, model = Path("brain.h5"), Path("model.h5")
+    check_clock(brain, file(1.05, 9), model, file(1.0, 12).onsets_s)
+    with pytest.raises(InputError, match=r"brain\.h5 and model\.h5 .* 1\.00 s apart: StartTime"):
+        check_clock(brain, file(0.0, 12), model, file(1.0, 9).onsets_s)
