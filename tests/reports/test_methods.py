@@ -64,7 +64,8 @@ def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
 
 
 def test_feature_tables_are_told_from_networks(paper: Analysis) -> None:
-    table = {"name": "brightness", "files": {"1": "*.tsv"}}
+    files = {run.run: "*.tsv" for run in paper.movie.runs}
+    table = {"name": "brightness", "files": files}
     with_table = Analysis.model_validate(
         {**paper.model_dump(mode="json"), "models": ["brightness"], "feature_tables": [table]}
     )
