@@ -25,7 +25,7 @@ OVERLAP = 0.75  # share of a region's voxels that must be planted ones; by chanc
 STANDARD_ERRORS = 3.0
 ROBUST_NOISE_R = 0.03
 REPLICATE_NOISE_R = 0.05
-INTERVALS_WITH_ZERO = 0.75
+INTERVALS_WITH_ZERO = 0.5
 MODES = ("replicate", "robust")
 
 
@@ -229,8 +229,8 @@ def margins(results: Results) -> dict[tuple[str, str, str], float]:
 def check_noise(results: Results) -> Iterator[str]:
     """In the noise region robust finds nothing, and replicate shows its bias.
 
-    Of robust's 95% intervals, one for each model and fit, three quarters must hold zero: a few
-    participants and runs make them too narrow, and there are many.
+    Of robust's 95% intervals, one for each model and fit, half at least must hold zero: a few
+    participants and runs make them too narrow, and the fits of one model go together.
     """
     noise = [roi for roi, model in results.truth["winner"].items() if model is None]
     table = results.group[results.group["roi"].isin(noise)]
