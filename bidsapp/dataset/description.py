@@ -78,10 +78,12 @@ def check_same_analysis(root: Path, analysis: Analysis, space: str) -> None:
     Raises
     ------
     UsageError
-        The analysis or the space differs from the one recorded; the message names the keys.
+        The analysis or the space differs from the one recorded (the message names the keys), or the
+        folder holds somebody else's dataset.
     """
     record = root / RECORD
     if not record.is_file():
+        _refuse_foreign(root)
         return
     try:
         content = yaml.safe_load(record.read_text(encoding="utf-8"))
@@ -98,6 +100,21 @@ def check_same_analysis(root: Path, analysis: Analysis, space: str) -> None:
             f"{root} holds the results of another analysis, which differs in "
             f"{', '.join(differing)}: give another output folder"
         )
+
+
+def _refuse_foreign(root: Path) -> None:
+    """Never take another dataset's folder for ours: what is in ours is replaced and withdrawn."""
+    description = root / "dataset_description.json"
+    if description.is_file():
+        makers = _description_of(SourceDataset("", root)).get("GeneratedBy")
+        names = [m.get("Name") for m in makers or [] if isinstance(m, dict)]
+        if "moviersa" in names:
+            return
+    elif not any(root.glob("sub-*")):
+        return
+    raise UsageError(
+        f"{root} holds a dataset that moviersa did not make: give another output folder"
+    )
 
 
 def check_output(output_dir: Path, bids_dir: Path, inputs: Sequence[Path] = ()) -> None:

@@ -270,3 +270,13 @@ def test_output_that_cannot_be_written(tree: Tree, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UsageError, match="no permission"):
         check_output(tree.root / "out", tree.bids)
+
+
+@pytest.mark.parametrize("foreign", ["dataset_description.json", "sub-01/anat/mine.txt"])
+def test_the_folder_of_another_dataset_is_refused(tmp_path, foreign):
+    file = tmp_path / foreign
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"GeneratedBy": [{"Name": "fMRIPrep"}]}')
+    with pytest.raises(UsageError, match="did not make"):
+        check_same_analysis(tmp_path, read_analysis(default_analysis()), "T1w")
+    assert file.is_file()
