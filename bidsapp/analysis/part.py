@@ -1,0 +1,19 @@
+"""What every part of the analysis file has in common."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Hemisphere = Literal["L", "R"]
+Fit = Literal["ols", "nnls", "ridge"]
+Mode = Literal["replicate", "robust"]
+Positive = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Point = tuple[float, float, float]
+Label = Annotated[str, Field(pattern="^[0-9a-zA-Z]+$")]  # of a BIDS entity
+
+
+class Part(BaseModel):
+    """A part of the file: unknown keys are errors, and nothing changes after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,83 @@
+"""The tasks of an analysis: the film and how it was shown, and the localizer."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from bidsapp.analysis.part import Label, NonNegative, Part, Positive
+
+
+class FilmRun(Part):
+    """One run of the movie task and the stretch of film that it showed."""
+
+    run: Label
+    film: str  # a glob below --stimuli
+    start_s: NonNegative = 0.0  # where in that file the run begins
+    duration_s: Positive | None = None  # None: to the end of the file
+    shared_with_next_s: NonNegative = 0.0  # film that the next run shows again
+
+
+class Movie(Part):
+    """The movie task, its runs, and how film frames are placed on the scanner's clock."""
+
+    task: Label
+    session: Label | None = None
+    runs: tuple[FilmRun, ...] = Field(min_length=3)
+    frame_timing: Literal["events", "nominal"] = "events"
+    frame_step: Annotated[int, Field(ge=1)] = 5
+    first_frame_index: int = 1  # what the events call the film's first frame
+    volume_time: Literal["metadata", "middle"] = "metadata"
+    hrf_s: Positive = 20.0
+    crop: Annotated[int, Field(ge=1)] | None = None  # side of a centred square, in pixels
+
+    @model_validator(mode="after")
+    def _runs_differ(self) -> Self:
+        names = [run.run for run in self.runs]
+        if len(set(names)) != len(names):
+            raise ValueError(f"a run is listed twice: {names}")
+        return self
+
+
+class Contrast(Part):
+    """Mean of the ``plus`` conditions less the mean of the ``minus`` conditions."""
+
+    plus: tuple[str, ...] = Field(min_length=1)
+    minus: tuple[str, ...] = Field(min_length=1)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each condition; the weights sum to zero."""
+        return {name: 1 / len(self.plus) for name in self.plus} | {
+            name: -1 / len(self.minus) for name in self.minus
+        }
+
+
+class Localizer(Part):
+    """The localizer task and its general linear model."""
+
+    task: Label
+    session: Label | None = None
+    runs: tuple[Label, ...] = Field(min_length=1)
+    conditions: tuple[str, ...] = Field(min_length=2)
+    contrasts: dict[Label, Contrast]
+    smoothing_fwhm_mm: NonNegative = 4.0
+    high_pass_s: Positive = 100.0
+    hrf_model: Literal["glover + derivative", "spm + derivative", "glover", "spm"] = (
+        "spm + derivative"
+    )
+    noise_model: Literal["ar1", "ols"] = "ar1"
+    confounds: tuple[str, ...] = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+
+    @model_validator(mode="after")
+    def _contrasts_known(self) -> Self:
+        for name, contrast in self.contrasts.items():
+            unknown = [c for c in (*contrast.plus, *contrast.minus) if c not in self.conditions]
+            if unknown:
+                raise ValueError(
+                    f"contrast {name!r} names the unknown condition {unknown[0]!r}; "
+                    f"conditions are {', '.join(self.conditions)}"
+                )
+            both = set(contrast.plus) & set(contrast.minus)
+            if both:
+                raise ValueError(f"contrast {name!r} has {sorted(both)[0]!r} on both sides")
+        return self
