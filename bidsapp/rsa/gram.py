@@ -1,18 +1,19 @@
 """Products of one run's RDM columns, from which every fit and score follows without the pairs.
 
 A column is one RDM over the chosen pairs. Columns are prepared and scaled to unit variance in
-float64, multiplied in float32 in blocks of pairs, and summed in float64: float32 products of raw
-columns would lose the result, since RDMs have a mean near 1 and little spread.
+float64, multiplied in float32 in blocks of pairs, and summed in float64 (a single block is
+multiplied in float64): float32 products of raw columns would lose the result, since RDMs have a
+mean near 1 and little spread.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, pairwise
 from typing import Literal
 
 import numpy as np
 
-from bidsapp.arrays import Bools, Floats
+from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import n_volumes_of, volume_defined
 
@@ -59,6 +60,17 @@ class RunProducts:
     y_sd: Floats
     present: Bools
 
+    def of(self, participants: Ints) -> "RunProducts":
+        """Give the products of some participants, by position."""
+        return replace(
+            self,
+            xy=self.xy[:, participants],
+            yy=self.yy[:, participants][:, :, participants],
+            y_mean=self.y_mean[:, participants],
+            y_sd=self.y_sd[:, participants],
+            present=self.present[:, participants],
+        )
+
 
 @dataclass(frozen=True)
 class _Sums:
@@ -83,7 +95,7 @@ class _Sums:
 
 
 def defined_volumes(models: Floats, targets: Floats) -> Bools:
-    """Tell which volumes every layer and every target that is there defines.
+    """Tell which volumes every layer and every RDM of a participant defines.
 
     Parameters
     ----------
@@ -96,14 +108,21 @@ def defined_volumes(models: Floats, targets: Floats) -> Bools:
     Returns
     -------
     Bools
-        Shape (n_volumes,).
+        Shape (S, n_volumes); a participant without any RDM has the volumes that the layers define.
     """
-    defined = np.ones(n_volumes_of(models.shape[-1]), dtype=np.bool_)
-    for rdm in (*models, *targets.reshape(-1, targets.shape[-1])):
-        there = volume_defined(rdm)
-        if there.any():
-            defined &= there
+    by_layers = np.ones(n_volumes_of(models.shape[-1]), dtype=np.bool_)
+    for rdm in models:
+        by_layers &= _unless_missing(rdm)
+    defined = np.tile(by_layers, (targets.shape[1], 1))
+    for region in targets:
+        for own, rdm in zip(defined, region, strict=True):
+            own &= _unless_missing(rdm)
     return defined
+
+
+def _unless_missing(rdm: Floats) -> Bools:
+    defined = volume_defined(rdm)
+    return defined if defined.any() else ~defined
 
 
 def run_products(
@@ -245,6 +264,9 @@ def _check_missing(rdm: Floats, pairs: PairSet) -> None:
 
 def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
     total: _Sums | None = None
+    if columns.shape[1] <= BLOCK_PAIRS:
+        # Cheap, and needed: BLAS rounds more in float32 products as small as these.
+        columns = columns.astype(np.float64)
     for start in range(0, columns.shape[1], BLOCK_PAIRS):
         block = columns[:, start : start + BLOCK_PAIRS]
         x, y = block[:p], block[p:]

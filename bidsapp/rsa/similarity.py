@@ -92,6 +92,38 @@ class _Score:
     constant: Bools
 
 
+def joined(parts: Sequence[tuple[Ints, Similarity]]) -> Similarity:
+    """Put the scores of several sets of participants together.
+
+    Parameters
+    ----------
+    parts
+        Positions of participants, and their scores, of the same models, regions and runs.
+
+    Returns
+    -------
+    Similarity
+        Of all participants; layers count as cut where they are in any part.
+    """
+    order = np.argsort(np.concatenate([participants for participants, _ in parts]))
+    scores = [score for _, score in parts]
+
+    def together(values: Sequence[Floats], axis: int) -> Floats:
+        return np.concatenate(values, axis).take(order, axis)
+
+    return Similarity(
+        r=together([score.r for score in scores], 2),
+        r2=together([score.r2 for score in scores], 2),
+        weights=tuple(
+            together(of_model, 1)
+            for of_model in zip(*(score.weights for score in scores), strict=True)
+        ),
+        penalty=together([score.penalty for score in scores], 2),
+        constant=np.concatenate([score.constant for score in scores], 2).take(order, 2),
+        cut=np.logical_or.reduce([score.cut for score in scores]),
+    )
+
+
 _Solve = Callable[[Floats, Floats], tuple[Floats, bool]]  # (xx, xy) -> (K, T, p), cut
 _FitRuns = Callable[[tuple[int, ...]], _Weights]
 

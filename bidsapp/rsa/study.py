@@ -1,9 +1,16 @@
-"""The one pass over all RDMs of a study: a run at a time in, small products out."""
+"""The one pass over all RDMs of a study: a run at a time in, small products out.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+A volume may be undefined in a participant's RDMs (censored, or beyond the end of a scan cut short).
+It is left out of all columns of that participant's fits, and of no one else's: participants who
+define the same volumes in every run share their products, as a cohort.
+"""
 
-from bidsapp.arrays import Bools, Floats
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
 
@@ -32,6 +39,10 @@ class RunRDMs:
     repetition_time: float
     trim_end: int = 0
 
+    def of(self, participants: Ints) -> "RunRDMs":
+        """Give the RDMs of some participants, by position."""
+        return replace(self, targets=self.targets[:, participants])
+
 
 @dataclass(frozen=True)
 class LagProducts:
@@ -42,12 +53,54 @@ class LagProducts:
 
 
 @dataclass(frozen=True)
-class StudyProducts:
+class Products:
     """Products of every run, for both modes and for each least lag of the lag curve."""
 
     replicate: tuple[RunProducts, ...]
     robust: tuple[RunProducts, ...]
     lags: tuple[LagProducts, ...]
+
+
+@dataclass(frozen=True)
+class Cohort(Products):
+    """Products of participants (by position, ascending) who define the same volumes."""
+
+    participants: Ints
+
+
+@dataclass(frozen=True)
+class StudyProducts(Products):
+    """Products of all participants on the volumes that all of them define, and of each cohort.
+
+    Ceilings compare participants with each other and rest on the former; fits of models rest on
+    the latter. Each participant is in one cohort; where there is only one, it is everybody.
+    """
+
+    cohorts: tuple[Cohort, ...]
+
+    @property
+    def n_participants(self) -> int:
+        """How many participants there are."""
+        return sum(len(cohort.participants) for cohort in self.cohorts)
+
+
+@dataclass(frozen=True)
+class _RunPart:
+    """One run of participants who define the same volumes in it."""
+
+    participants: Ints
+    replicate: RunProducts
+    lags: tuple[RunProducts, ...]
+    robust: RunProducts
+
+    def of(self, participants: Ints) -> "_RunPart":
+        inside = np.searchsorted(self.participants, participants)
+        return _RunPart(
+            participants,
+            self.replicate.of(inside),
+            tuple(products.of(inside) for products in self.lags),
+            self.robust.of(inside),
+        )
 
 
 def study_products(
@@ -64,28 +117,82 @@ def study_products(
     lag_curve_s
         Least lags, in seconds, at which the replicate mode is repeated.
     """
-    replicate: list[RunProducts] = []
-    robust: list[RunProducts] = []
-    curve: list[tuple[RunProducts, ...]] = []
+    everyone: list[_RunPart] = []
+    parts: list[list[_RunPart]] = []
     for run in runs:
         defined = defined_volumes(run.models, run.targets)
-        plain, *at_lags = _replicate(run, defined, lag_curve_s)
-        replicate.append(plain)
-        curve.append(tuple(at_lags))
-        robust.append(_robust(run, defined, min_lag_s))
-    by_lag = zip(lag_curve_s, zip(*curve, strict=True), strict=True) if curve else ()
-    lags = tuple(LagProducts(lag, products) for lag, products in by_lag)
-    return StudyProducts(tuple(replicate), tuple(robust), lags)
+        groups = _same_volumes(defined, run.targets)
+        together = np.arange(len(defined))
+        everyone.append(_part(run, together, _in_all(defined), min_lag_s, lag_curve_s))
+        parts.append(
+            everyone[-1:]
+            if len(groups) == 1
+            else [
+                _part(run.of(group), group, _in_all(defined[group]), min_lag_s, lag_curve_s)
+                for group in groups
+            ]
+        )
+    joined = _joined(everyone, lag_curve_s)
+    cohorts = tuple(
+        Cohort(**vars(_joined(own, lag_curve_s)), participants=own[0].participants)
+        for own in _cohorts(parts)
+    )
+    return StudyProducts(**vars(joined), cohorts=cohorts)
 
 
-def _replicate(
-    run: RunRDMs, defined: Bools, lag_curve_s: Sequence[float]
-) -> tuple[RunProducts, ...]:
+def _same_volumes(defined: Bools, targets: Floats) -> list[Ints]:
+    """Group participants by the volumes that they define.
+
+    Who lacks the run has no say about volumes, and joins the largest group.
+    """
+    here = np.isfinite(targets).any(axis=(0, 2))
+    if not here.any():
+        return [np.arange(len(defined))]
+    _, group, counts = np.unique(defined[here], axis=0, return_inverse=True, return_counts=True)
+    label = np.full(len(defined), counts.argmax())
+    label[here] = group.ravel()
+    return [np.flatnonzero(label == i) for i in range(len(counts))]
+
+
+def _in_all(defined: Bools) -> Bools:
+    common: Bools = np.logical_and.reduce(defined, axis=0)
+    return common
+
+
+def _part(
+    run: RunRDMs,
+    participants: Ints,
+    defined: Bools,
+    min_lag_s: float,
+    lag_curve_s: Sequence[float],
+) -> _RunPart:
     lags = [lag_in_volumes(lag, run.repetition_time) for lag in (0.0, *lag_curve_s)]
-    return lag_products(run.models, run.targets, all_pairs(len(defined), defined), lags, run.run)
-
-
-def _robust(run: RunRDMs, defined: Bools, min_lag_s: float) -> RunProducts:
+    pairs = all_pairs(len(defined), defined)
+    plain, *at_lags = lag_products(run.models, run.targets, pairs, lags, run.run)
     min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
-    pairs = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
-    return run_products(run.models, run.targets, pairs, "lag-centred", run.run)
+    far = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+    robust = run_products(run.models, run.targets, far, "lag-centred", run.run)
+    return _RunPart(participants, plain, tuple(at_lags), robust)
+
+
+def _cohorts(parts: Sequence[Sequence[_RunPart]]) -> Iterator[list[_RunPart]]:
+    """Give every run's part of each set of participants who are together in all runs."""
+    n = sum(len(part.participants) for part in parts[0]) if parts else 0
+    labels = np.zeros((n, len(parts)), dtype=np.int64)
+    for run, its_parts in enumerate(parts):
+        for i, part in enumerate(its_parts):
+            labels[part.participants, run] = i
+    for pattern in np.unique(labels, axis=0):
+        members = np.flatnonzero((labels == pattern).all(axis=1))
+        yield [parts[run][i].of(members) for run, i in enumerate(pattern)]
+
+
+def _joined(parts: Sequence[_RunPart], lag_curve_s: Sequence[float]) -> Products:
+    return Products(
+        replicate=tuple(part.replicate for part in parts),
+        robust=tuple(part.robust for part in parts),
+        lags=tuple(
+            LagProducts(lag, tuple(part.lags[i] for part in parts))
+            for i, lag in enumerate(lag_curve_s if parts else ())
+        ),
+    )

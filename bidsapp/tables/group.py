@@ -181,7 +181,6 @@ def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list
         said.append(f"{notes.CONSTANT} in {constant} of {scored} scores")
     if scored and result.cut[m].any():
         said.append(notes.COLLINEAR)
-    n_dropped = sum(run.n_dropped for run in scores.runs)
-    if n_dropped:
-        said.append(f"{n_dropped} undefined volumes left out")
+    if scores.n_dropped.any():
+        said.append(notes.left_out(scores.n_dropped))
     return [*said, notes.NO_NULL]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.rsa.inference import finite_mean, finite_sd
-from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.similarity import joined, similarity
 from bidsapp.rsa.study import StudyProducts
 from bidsapp.tables.scores import layer_columns
 
@@ -35,9 +35,17 @@ def lag_table(
     """
     columns = layer_columns(layers)
     parts = []
-    for fit, lag in product(analysis.fits, study.lags):
-        scored = similarity(lag.runs, columns, "replicate", fit, analysis.robust.penalties)
-        r = finite_mean(scored.r, -1).swapaxes(0, 1)  # (R, M, S)
+    for fit, (i, lag) in product(analysis.fits, enumerate(study.lags)):
+        scored = [
+            (
+                cohort.participants,
+                similarity(
+                    cohort.lags[i].runs, columns, "replicate", fit, analysis.robust.penalties
+                ),
+            )
+            for cohort in study.cohorts
+        ]
+        r = finite_mean(joined(scored).r, -1).swapaxes(0, 1)  # (R, M, S)
         part = pd.DataFrame(product([fit], regions, layers), columns=["fit", "roi", "model"])
         part["min_lag_s"] = lag.min_lag_s
         part["n"] = np.isfinite(r).sum(axis=-1).ravel()

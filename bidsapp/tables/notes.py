@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from bidsapp.arrays import Ints
 from bidsapp.rsa.similarity import MIN_RUNS
 
 ABSENT = "region missing or constant in this run"
@@ -13,6 +14,13 @@ TOO_FEW_PARTICIPANTS = "fewer than 2 participants"
 ABOVE_CEILING = "model above ceiling_paper"
 NOT_COMPUTED = "not computed by this version"
 NO_NULL = f"p_null and p_null_max {NOT_COMPUTED}"
+
+
+def left_out(n_dropped: Ints) -> str:
+    """Say how many volumes are left out of each participant's fits; ceilings lack all of them."""
+    low, high = int(n_dropped.min()), int(n_dropped.max())
+    span = f"{low}" if low == high else f"{low} to {high}"
+    return f"{span} undefined volumes left out"
 
 
 def joined(notes: Iterable[str]) -> str | None:

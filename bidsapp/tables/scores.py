@@ -3,22 +3,35 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bidsapp.analysis.spec import Analysis, Fit, Mode
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.gram import RunProducts
 from bidsapp.rsa.inference import finite_mean
-from bidsapp.rsa.similarity import Similarity, similarity
-from bidsapp.rsa.study import StudyProducts
+from bidsapp.rsa.similarity import Similarity, joined, similarity
+from bidsapp.rsa.study import Products, StudyProducts
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One mode and fit: the products it rests on, and the scores of every model and target."""
+    """One mode and fit: the scores of every model and target, and what they rest on.
+
+    Attributes
+    ----------
+    mode, fit, similarity
+        What was scored, and how.
+    runs
+        Products on the volumes that all participants define.
+    n_dropped
+        Shape (S,): undefined volumes left out of each participant's fits, over all runs.
+    """
 
     mode: Mode
     fit: Fit
     runs: tuple[RunProducts, ...]
     similarity: Similarity
+    n_dropped: Ints
 
     @property
     def participants(self) -> Floats:
@@ -56,10 +69,26 @@ def all_scores(
     """
     columns = layer_columns(layers)
     for mode in analysis.modes:
-        runs = study.replicate if mode == "replicate" else study.robust
+        runs = runs_of(study, mode)
         n_named, n_columns = sum(map(len, layers.values())), len(runs[0].xx)
         if n_named != n_columns:
             raise ValueError(f"{n_named} layers are named, but there are RDMs of {n_columns}")
+        n_dropped = np.zeros(study.n_participants, dtype=np.int64)
+        for cohort in study.cohorts:
+            n_dropped[cohort.participants] = sum(run.n_dropped for run in runs_of(cohort, mode))
         for fit in analysis.fits:
-            scored = similarity(runs, columns, mode, fit, analysis.robust.penalties)
-            yield Scores(mode, fit, runs, scored)
+            parts = [
+                (
+                    cohort.participants,
+                    similarity(
+                        runs_of(cohort, mode), columns, mode, fit, analysis.robust.penalties
+                    ),
+                )
+                for cohort in study.cohorts
+            ]
+            yield Scores(mode, fit, runs, joined(parts), n_dropped)
+
+
+def runs_of(products: Products, mode: Mode) -> tuple[RunProducts, ...]:
+    """Give the products of a mode."""
+    return products.replicate if mode == "replicate" else products.robust

@@ -22,7 +22,7 @@ def prepared_columns(rdm, pairs, preparation):
 
 def pairs_of(run, mode, min_lag_s):
     n = n_volumes_of(run.models.shape[1])
-    defined = defined_volumes(run.models, run.targets)
+    defined = defined_volumes(run.models, run.targets).all(axis=0)
     if mode == "replicate":
         return all_pairs(n, defined)
     return lagged_pairs(n, lag_in_volumes(min_lag_s, run.repetition_time), run.trim_end, defined)

@@ -87,10 +87,15 @@ def test_missing_and_constant_targets_are_absent_and_constant_layers_are_zero(ru
     np.testing.assert_allclose(np.diag(products.xx), [1, 1, 1, 0])
 
 
-def test_undefined_volumes_are_dropped_for_all(gappy_runs):
+def test_undefined_volumes_are_those_of_layers_and_of_each_participant(gappy_runs):
     run = gappy_runs[0]
     defined = defined_volumes(run.models, run.targets)
-    assert np.flatnonzero(~defined).tolist() == [5, 9]
+    assert [np.flatnonzero(~own).tolist() for own in defined] == [[5, 9], [5], [5]]
+
+
+def test_undefined_volumes_are_left_out_of_every_column(gappy_runs):
+    run = gappy_runs[0]
+    defined = defined_volumes(run.models, run.targets).all(axis=0)
     products = run_products(run.models, run.targets, all_pairs(40, defined), "centred", "1")
     assert products.n_dropped == 2
     assert products.n_pairs == 38 * 37 // 2

@@ -5,7 +5,7 @@ import pytest
 from small_study import LENGTHS, MIN_LAG_S, undefine
 
 from bidsapp.rsa.rdm import correlation_distance
-from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.similarity import joined, similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 
 
@@ -40,6 +40,50 @@ def test_undefined_volume_is_dropped_in_its_run_alone(runs):
     study = study_products(runs, MIN_LAG_S)
     assert [products.n_dropped for products in study.replicate] == [0, 1, 0, 0]
     assert [products.n_dropped for products in study.robust] == [0, 1, 0, 0]
+
+
+def test_one_participants_undefined_volumes_cost_nobody_else(runs):
+    whole = study_products(runs, MIN_LAG_S, (10.0,))
+    undefine(runs[1].targets[:, 2], 7, LENGTHS[1])
+    undefine(runs[3].targets[1, 0], 0, LENGTHS[3])  # one region is enough
+    runs[2].targets[:, 1] = np.nan  # who lacks a run is no cohort of its own for that
+    study = study_products(runs, MIN_LAG_S, (10.0,))
+    assert len(whole.cohorts) == 1
+    assert study.n_participants == 3
+    members = [cohort.participants.tolist() for cohort in study.cohorts]
+    assert sorted(members) == [[0], [1], [2]]
+    for cohort in study.cohorts:
+        own = study_products([run.of(cohort.participants) for run in runs], MIN_LAG_S, (10.0,))
+        for mode in ("replicate", "robust"):
+            for ours, alone in zip(getattr(cohort, mode), getattr(own, mode), strict=True):
+                np.testing.assert_allclose(ours.xx, alone.xx, atol=1e-6)
+                np.testing.assert_allclose(ours.xy, alone.xy, atol=1e-6)
+                assert ours.n_pairs == alone.n_pairs
+        np.testing.assert_allclose(cohort.lags[0].runs[1].xy, own.lags[0].runs[1].xy, atol=1e-6)
+    assert [products.n_dropped for products in study.replicate] == [0, 1, 0, 1]
+    undisturbed = next(cohort for cohort in study.cohorts if 1 in cohort.participants)
+    for ours, before in zip(undisturbed.robust, whole.robust, strict=True):
+        np.testing.assert_allclose(ours.xx, before.xx, atol=1e-6)
+
+
+def test_scores_of_cohorts_are_put_together_in_the_participants_order(runs):
+    undefine(runs[1].targets[:, 1], 7, LENGTHS[1])
+    study = study_products(runs, MIN_LAG_S)
+    models = {"first": slice(0, 2), "second": slice(2, 4)}
+    parts = [
+        (cohort.participants, similarity(cohort.robust, models, "robust", "ols"))
+        for cohort in study.cohorts
+    ]
+    assert len(parts) == 2
+    together = joined(parts)
+    for participant in range(3):
+        own = study_products([run.of(np.array([participant])) for run in runs], MIN_LAG_S)
+        alone = similarity(own.robust, models, "robust", "ols")
+        np.testing.assert_allclose(together.r[:, :, participant], alone.r[:, :, 0], atol=1e-7)
+        np.testing.assert_allclose(together.r2[:, :, participant], alone.r2[:, :, 0], atol=1e-7)
+        np.testing.assert_allclose(
+            together.weights[1][:, participant], alone.weights[1][:, 0], atol=1e-7
+        )
 
 
 def test_lag_curve_at_zero_is_the_replicate_mode(runs):

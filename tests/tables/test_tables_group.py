@@ -13,6 +13,7 @@ from bidsapp.tables.group import group_tables
 
 LAYERS = {"good": ("first", "second"), "bad": ("only",)}
 REGIONS = ("FFA", "V1v", "V1d")
+LENGTHS = (50, 46, 52, 48)
 SETS = {"functional": ("FFA",), "atlas": ("V1v", "V1d")}
 MODELS = {"good": slice(0, 2), "bad": slice(2, 3)}
 
@@ -132,6 +133,17 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
         missing = ["r_sd", "ceiling_paper", "ci_low", "t", "df", "p", "q_fdr", "p_signflip"]
         assert some[missing].isna().all(axis=None)
     assert np.isfinite(table.loc["V1d", "p"]).all()
+
+
+def test_volume_undefined_in_one_participant_is_said_and_changes_no_other(runs, analysis, tables):
+    rows, columns = np.triu_indices(LENGTHS[2], 1)
+    runs[2].targets[:, 3][:, (rows == 9) | (columns == 9)] = np.nan
+    censored = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, seed=1)
+    assert censored["similarity"]["note"].str.contains("0 to 1 undefined volumes left out").all()
+    for desc in ("similarity", "lag"):
+        n = 5
+        change = (censored[desc]["r_mean"] - tables[desc]["r_mean"]).abs() * n
+        assert 0 < change.max() < 0.05  # of one participant's mean over four runs
 
 
 def test_model_above_the_ceiling_is_noted_not_clipped(runs, analysis):
