@@ -1,8 +1,8 @@
 """What is done with the data of an analysis: denoising, tables taken as models, statistics."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bidsapp.analysis.part import NonNegative, Part, Positive
 
@@ -14,12 +14,42 @@ class CompCor(Part):
     components: Annotated[int, Field(ge=0)] = 5
 
 
+class Censor(Part):
+    """Volumes that are left out because the head moved; no threshold, no censoring."""
+
+    framewise_displacement_mm: Positive | None = None  # volumes above it are left out
+    standardized_dvars: Positive | None = None  # likewise
+    before: Annotated[int, Field(ge=0)] = 0  # volumes left out before each of them
+    after: Annotated[int, Field(ge=0)] = 0
+    min_volumes: Annotated[int, Field(ge=1)] = 60  # a run with fewer left is left out itself
+
+    @model_validator(mode="after")
+    def _threshold_given(self) -> Self:
+        if (self.before or self.after) and not self.thresholds:
+            raise ValueError(
+                "before and after need framewise_displacement_mm or standardized_dvars"
+            )
+        return self
+
+    @property
+    def thresholds(self) -> dict[str, tuple[str, float]]:
+        """Key to fMRIPrep's column and the threshold, of those that are given."""
+        columns = {
+            "framewise_displacement_mm": "framewise_displacement",
+            "standardized_dvars": "std_dvars",
+        }
+        given = {key: getattr(self, key) for key in columns}
+        return {key: (columns[key], given[key]) for key in columns if given[key] is not None}
+
+
 class Denoise(Part):
-    """What is regressed out of each movie voxel, in one step with an intercept."""
+    """What is done to each movie voxel: smoothing, then one regression with an intercept."""
 
     compcor: CompCor = CompCor()
     cosines: bool = True
     columns: tuple[str, ...] = ()
+    censor: Censor = Censor()
+    smoothing_fwhm_mm: NonNegative = 0.0  # within the brain mask
     scale: bool = False  # residuals to unit variance
 
 

@@ -11,7 +11,14 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bidsapp.analysis.part import Fit, Hemisphere, Mode, Part
-from bidsapp.analysis.processing import CompCor, Denoise, FeatureTable, Robust, Statistics
+from bidsapp.analysis.processing import (
+    Censor,
+    CompCor,
+    Denoise,
+    FeatureTable,
+    Robust,
+    Statistics,
+)
 from bidsapp.analysis.regions import (
     AtlasRegions,
     FunctionalRegion,
@@ -24,6 +31,7 @@ from bidsapp.errors import UsageError
 __all__ = [
     "Analysis",
     "AtlasRegions",
+    "Censor",
     "CompCor",
     "Contrast",
     "Denoise",

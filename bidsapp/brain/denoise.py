@@ -1,4 +1,4 @@
-"""What is regressed out of each voxel: CompCor components, cosines and further confounds."""
+"""What is regressed out of each voxel: CompCor components, cosines, confounds, censored volumes."""
 
 import fnmatch
 import json
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import CompCor, Denoise
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Bools, Floats
+from bidsapp.brain.censoring import censored_volumes
 from bidsapp.errors import InputError
 
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
@@ -37,9 +39,38 @@ class NuisanceDesign:
     names: tuple[str, ...]
     provenance: Mapping[str, Mapping[str, Any]]
 
+    @cached_property
+    def censored(self) -> Bools:
+        """(n_volumes,): volumes with a regressor of their own, of which nothing is left over.
+
+        fMRIPrep's ``non_steady_state_outlier*`` and ``motion_outlier*`` are such regressors too.
+        """
+        spikes = self.matrix[:, self._spikes]
+        censored: Bools = (spikes != 0).any(axis=1)
+        return censored
+
+    @property
+    def n_confounds(self) -> int:
+        """Number of regressors beside the intercept and those of censored volumes."""
+        return int(np.count_nonzero(~self._spikes)) - 1
+
+    @cached_property
+    def degrees_of_freedom(self) -> int:
+        """Number of volumes left, less the rank of the regressors in them."""
+        left = self.matrix[~self.censored]
+        return len(left) - int(_orthonormal(left).shape[1])
+
+    @cached_property
+    def _spikes(self) -> Bools:
+        spikes: Bools = np.count_nonzero(self.matrix, axis=0) == 1
+        return spikes
+
 
 def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceDesign:
     """Choose the nuisance regressors of a run from fMRIPrep's confounds.
+
+    A censored volume gets a regressor of its own, 1 there and 0 elsewhere: the fit of the other
+    volumes is then the one without it (Lemieux et al. 2007, Magnetic Resonance Imaging 25:894).
 
     CompCor components (Behzadi et al. 2007) are those of the asked mask with the highest singular
     values, as the metadata state; the columns' names and order say nothing certain about either.
@@ -59,16 +90,17 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
         The mask has fewer components, a column is missing, or a value is not finite. (A missing
         value in the first row, which derivatives have, counts as zero.)
     """
-    table = _read_table(confounds)
+    table = read_confounds(confounds)
     described = _read_metadata(metadata) if spec.compcor.components else {}
     components = _components(described, spec.compcor, metadata)
     cosines = [str(name) for name in table if _COSINE.fullmatch(str(name))] if spec.cosines else []
     named = [name for pattern in spec.columns for name in _matching(table, pattern)]
     names = tuple(dict.fromkeys([*components, *cosines, *named]))
     values = _values(table, names, confounds)
+    censored = np.flatnonzero(censored_volumes(table, spec.censor, confounds))
     return NuisanceDesign(
-        matrix=np.column_stack([values, np.ones(len(table))]),
-        names=(*names, "intercept"),
+        matrix=np.column_stack([values, np.eye(len(table))[:, censored], np.ones(len(table))]),
+        names=(*names, *(f"censored_{volume}" for volume in censored), "intercept"),
         provenance={
             name: {
                 "mask": described[name]["Mask"],
@@ -84,7 +116,14 @@ def _matching(table: pd.DataFrame, pattern: str) -> list[str]:
     return fnmatch.filter(map(str, table), pattern) if "*" in pattern else [pattern]
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def read_confounds(path: Path) -> pd.DataFrame:
+    """Read fMRIPrep's confounds, one row a volume; n/a becomes NaN.
+
+    Raises
+    ------
+    InputError
+        The file is absent or no table.
+    """
     try:
         return pd.read_csv(path, sep="\t", na_values=["n/a"])
     except (OSError, ValueError) as error:
@@ -145,6 +184,26 @@ def _values(table: pd.DataFrame, names: Sequence[str], path: Path) -> Floats:
     if wrong:
         raise InputError(f"{path}: {', '.join(wrong)} has missing or infinite values")
     return values
+
+
+def why_unusable(design: NuisanceDesign, spec: Denoise) -> str | None:
+    """Say why a run cannot be denoised; None where it can.
+
+    Parameters
+    ----------
+    design
+        The run's regressors.
+    spec
+        Where it censors by motion, ``censor.min_volumes`` must be left.
+    """
+    n_left = int(np.count_nonzero(~design.censored))
+    least = spec.censor.min_volumes if spec.censor.thresholds else 0
+    left = f"{n_left} of {len(design.matrix)} volumes are left after censoring"
+    if n_left < least:
+        return f"{left}, and denoise.censor.min_volumes asks for {least}"
+    if design.degrees_of_freedom < 1:
+        return f"{left}, too few for the {design.n_confounds + 1} regressors of denoise"
+    return None
 
 
 def residuals(series: Floats, design: Floats) -> Floats:

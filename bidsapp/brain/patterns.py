@@ -1,18 +1,14 @@
-"""Denoised time series of each region's voxels, from one pass through a BOLD file."""
+"""Denoised time series of each region's voxels, and how alike they are to themselves in time."""
 
-import gzip
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
-from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.arrays import Bools, Floats
 from bidsapp.brain.denoise import NuisanceDesign, residuals
+from bidsapp.brain.voxels import read_smoothed_voxels, read_voxels
 from bidsapp.errors import InputError
 
 
@@ -23,12 +19,14 @@ class RegionPatterns:
     Attributes
     ----------
     series
-        Region to float32 (n_volumes, n_voxels), denoised; a row is the pattern of a volume.
+        Region to float32 (n_volumes, n_voxels), denoised; a row is the pattern of a volume, NaN
+        where the volume is censored.
     dropped
         Region to the number of voxels left out because they never change.
     tsnr
         Region to the temporal signal-to-noise ratio: each voxel's mean over the SD of its denoised
-        series, averaged over voxels; NaN for a region without voxels.
+        series, over volumes that are not censored, averaged over voxels; NaN for a region without
+        voxels.
     """
 
     series: Mapping[str, Floats]
@@ -36,8 +34,20 @@ class RegionPatterns:
     tsnr: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Smoothing:
+    """A Gaussian kernel, full width at half maximum in mm, and the brain mask that it stays in."""
+
+    fwhm_mm: float
+    brain: Bools
+
+
 def region_patterns(
-    bold: Path, masks: Mapping[str, Bools], design: NuisanceDesign, scale: bool
+    bold: Path,
+    masks: Mapping[str, Bools],
+    design: NuisanceDesign,
+    scale: bool,
+    smoothing: Smoothing | None = None,
 ) -> RegionPatterns:
     """Read the voxels of all regions and regress the nuisance out of each.
 
@@ -50,7 +60,9 @@ def region_patterns(
     design
         The run's nuisance regressors.
     scale
-        Whether each voxel's residuals are divided by their SD.
+        Whether each voxel's residuals are divided by their SD over volumes not censored.
+    smoothing
+        What the image is smoothed by before; None leaves it as it is.
 
     Raises
     ------
@@ -62,14 +74,16 @@ def region_patterns(
     if not names:
         return RegionPatterns({}, {}, {})
     union = np.logical_or.reduce([masks[name] for name in names])
-    raw = read_voxels(bold, union)
+    measured, raw = _read(bold, union, smoothing)
     _check(raw, design, bold)
-    changing = np.ptp(raw, axis=0) > 0
+    left = ~design.censored
+    # A voxel without signal has none of its own after smoothing either.
+    changing = np.ptp(measured[left], axis=0) > 0
     clean = residuals(raw, design.matrix)
-    deviation = clean.std(axis=0, dtype=np.float64)
-    ratio = np.divide(
-        raw.mean(axis=0, dtype=np.float64), deviation, where=changing, out=np.zeros(len(changing))
-    )
+    clean[~left] = np.nan
+    deviation = clean[left].std(axis=0, dtype=np.float64)
+    mean = raw[left].mean(axis=0, dtype=np.float64)
+    ratio = np.divide(mean, deviation, where=changing, out=np.zeros(len(changing)))
     if scale:
         clean = (clean / np.where(changing, deviation, 1.0)).astype(np.float32)
     series: dict[str, Floats] = {}
@@ -82,6 +96,14 @@ def region_patterns(
         dropped[name] = int(np.count_nonzero(inside & ~changing))
         tsnr[name] = float(ratio[kept].mean()) if kept.any() else float("nan")
     return RegionPatterns(series, dropped, tsnr)
+
+
+def _read(bold: Path, mask: Bools, smoothing: Smoothing | None) -> tuple[Floats, Floats]:
+    """Return a mask's voxels as measured, and as they are analysed."""
+    if smoothing is not None:
+        return read_smoothed_voxels(bold, mask, smoothing.brain, smoothing.fwhm_mm)
+    values = read_voxels(bold, mask)
+    return values, values
 
 
 def _check(raw: Floats, design: NuisanceDesign, bold: Path) -> None:
@@ -97,66 +119,13 @@ def _check(raw: Floats, design: NuisanceDesign, bold: Path) -> None:
         )
 
 
-def read_voxels(bold: Path, mask: Bools) -> Floats:
-    """Read the voxels of a mask, volume by volume, so that the whole image is never in memory.
-
-    Parameters
-    ----------
-    bold
-        4-D NIfTI image, compressed or not.
-    mask
-        Boolean, on the image's grid.
-
-    Returns
-    -------
-    Floats
-        float32, (n_volumes, n_voxels); voxels in the order of ``data[mask]``.
-
-    Raises
-    ------
-    InputError
-        The image is no 4-D NIfTI, ends early, is damaged, or has another grid.
-    """
-    try:
-        image: Any = nibabel.load(bold)
-    except (ImageFileError, OSError, EOFError, zlib.error, ValueError) as error:
-        raise InputError(f"{bold} is no readable NIfTI image: copy or make it again") from error
-    if len(image.shape) != 4:
-        raise InputError(f"{bold} has {len(image.shape)} dimensions; a BOLD image has 4")
-    if image.shape[:3] != mask.shape:
-        raise InputError(f"{bold} is {image.shape[:3]} voxels but the mask is {mask.shape}")
-    # NIfTI stores x fastest; the voxels come in NumPy's order all the same.
-    voxels: Ints = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
-    values = np.empty((image.shape[3], voxels.size), np.float32)
-    try:
-        _read_volumes(bold, image.dataobj, voxels, values)
-    except (EOFError, OSError, zlib.error) as error:
-        raise InputError(f"{bold} is truncated or damaged: copy or make it again") from error
-    return values
-
-
-def _read_volumes(bold: Path, proxy: Any, voxels: Ints, values: Floats) -> None:  # noqa: ANN401
-    """Fill ``values`` (n_volumes, n_voxels); a file that ends early raises EOFError."""
-    volume_bytes = int(np.prod(proxy.shape[:3])) * proxy.dtype.itemsize
-    compressed = bold.suffix == ".gz"
-    with gzip.open(bold) if compressed else bold.open("rb") as stream:
-        stream.seek(proxy.offset)
-        for row in values:
-            content = stream.read(volume_bytes)
-            if len(content) < volume_bytes:
-                raise EOFError
-            chosen = np.frombuffer(content, proxy.dtype)[voxels]
-            row[:] = chosen.astype(np.float64) * proxy.slope + proxy.inter
-        stream.read()  # the end of a gzip file holds its checksum
-
-
 def autocorrelation(series: Floats, repetition_time: float, lags_s: Sequence[float]) -> Floats:
     """Return the temporal autocorrelation, averaged over voxels.
 
     Parameters
     ----------
     series
-        (n_volumes, n_voxels).
+        (n_volumes, n_voxels); a row that is not finite is a censored volume.
     repetition_time
         Seconds.
     lags_s
@@ -166,17 +135,19 @@ def autocorrelation(series: Floats, repetition_time: float, lags_s: Sequence[flo
     -------
     Floats
         (n_lags,): the mean over voxels of the Pearson correlation of a voxel's series with itself
-        that many volumes later; NaN where fewer than three pairs of volumes are left, or no voxel.
+        that many volumes later, over pairs of volumes that are not censored; NaN where fewer than
+        three such pairs are left, or no voxel.
     """
     values = np.asarray(series, np.float64)
-    return np.array([_at_lag(values, round(lag / repetition_time)) for lag in lags_s])
+    left = np.asarray(np.isfinite(values).all(axis=1))
+    return np.array([_at_lag(values, left, round(lag / repetition_time)) for lag in lags_s])
 
 
-def _at_lag(values: Floats, lag: int) -> float:
-    n = len(values) - lag
-    if n < 3 or values.shape[1] == 0:
+def _at_lag(values: Floats, left: Bools, lag: int) -> float:
+    first = np.flatnonzero(left[: max(len(left) - lag, 0)] & left[lag:])
+    if len(first) < 3 or values.shape[1] == 0:
         return float("nan")
-    early, late = (part - part.mean(axis=0) for part in (values[:n], values[lag:]))
+    early, late = (part - part.mean(axis=0) for part in (values[first], values[first + lag]))
     scale = np.sqrt((early**2).sum(axis=0) * (late**2).sum(axis=0))
     defined = scale > 0
     if not defined.any():

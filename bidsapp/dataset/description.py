@@ -30,6 +30,8 @@ _DESCRIPTIONS = {
     "weights": "Weight of each layer of a model in that prediction",
     "autocorrelation": "Temporal autocorrelation of each region's voxels",
     "regions": "Size, peak and flags of each region",
+    "quality": "Voxels, signal and motion of each region in each run; in the group, of each run",
+    "runs": "Motion in each run, and what censoring and denoising leave of it",
     "unique": "What a model explains beyond another",
     "comparisons": "Differences between models",
     "lag": "Similarity against the least lag between volumes",

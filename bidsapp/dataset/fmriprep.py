@@ -16,6 +16,7 @@ from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError
 
 __all__ = [
+    "MIN_MOVIE_RUNS",
     "ParticipantInputs",
     "PreprocessedRun",
     "check_derivatives",
@@ -41,6 +42,8 @@ class ParticipantInputs:
         ITK transforms by ``from->to``, such as ``T1w->MNI152NLin6Asym``.
     missing
         Sentences on what is missing and can be done without.
+    left_out
+        Movie runs that are there and cannot be used; ``missing`` says why.
     """
 
     participant: str
@@ -49,6 +52,7 @@ class ParticipantInputs:
     t1w: Path | None
     transforms: Mapping[str, Path]
     missing: tuple[str, ...]
+    left_out: tuple[PreprocessedRun, ...] = ()
 
 
 def check_derivatives(derivatives: Path, bids_dir: Path, participants: Sequence[str] = ()) -> None:

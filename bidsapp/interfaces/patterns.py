@@ -1,9 +1,11 @@
 """The steps from a movie run's BOLD to the RDM of every region, and what is said of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from nibabel import Nifti1Image
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Bunch,
@@ -16,11 +18,12 @@ from nipype.interfaces.base import (
 
 from bidsapp.analysis.spec import Denoise
 from bidsapp.brain.denoise import nuisance_design
-from bidsapp.brain.patterns import RegionPatterns, autocorrelation, region_patterns
+from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, region_patterns
 from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
 from bidsapp.interfaces.masks import load_masks
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import correlation_distance
+from bidsapp.tables.quality import Row, region_rows
 from bidsapp.tables.regions import LEAST_VOXELS
 
 
@@ -28,6 +31,7 @@ class _BrainRDMsInputSpec(BaseInterfaceInputSpec):
     bold = File(exists=True, mandatory=True)
     confounds = File(exists=True, mandatory=True)
     confounds_metadata = File(exists=True, mandatory=True)
+    mask = File(exists=True, mandatory=True, desc="this run's brain mask")
     masks = traits.List(File(exists=True), mandatory=True, desc="region masks on this run's grid")
     repetition_time = traits.Float(mandatory=True, desc="s")
     start_time = traits.Float(mandatory=True, desc="s")
@@ -40,6 +44,7 @@ class _BrainRDMsOutputSpec(TraitedSpec):
     staged = Directory(exists=True)
     rdms = File(exists=True)
     autocorrelation = File(exists=True, desc="rows: roi run lag_s r")
+    quality = File(exists=True, desc="rows of the regions' quality in this run")
 
 
 class BrainRDMs(SimpleInterface):
@@ -52,7 +57,9 @@ class BrainRDMs(SimpleInterface):
         inputs = self.inputs
         spec = Denoise.model_validate(inputs.denoise)
         design = nuisance_design(Path(inputs.confounds), Path(inputs.confounds_metadata), spec)
-        patterns = region_patterns(Path(inputs.bold), load_masks(inputs.masks), design, spec.scale)
+        patterns = region_patterns(
+            Path(inputs.bold), load_masks(inputs.masks), design, spec.scale, self._smoothing(spec)
+        )
         names = list(patterns.series)
         n_volumes = len(design.matrix)
         n_pairs = n_volumes * (n_volumes - 1) // 2
@@ -65,15 +72,25 @@ class BrainRDMs(SimpleInterface):
         onsets = np.arange(n_volumes) * inputs.repetition_time + inputs.start_time
         descriptors = {"participant": inputs.entities["sub"], "run": inputs.entities["run"]}
         write_rdms(path, rdms, names, "region", onsets, descriptors)
-        write_json(sidecar(path), {**read_json(sidecar(path)), "Regions": _described(patterns)})
-        rows = Path(runtime.cwd) / "autocorrelation.tsv"
-        self._autocorrelation(patterns).to_csv(rows, sep="\t", index=False, na_rep="n/a")
+        quality = region_rows(patterns, inputs.entities["run"], inputs.repetition_time)
+        described = {
+            "CensoredVolumes": np.flatnonzero(design.censored),
+            "Regions": _described(quality),
+        }
+        write_json(sidecar(path), {**read_json(sidecar(path)), **described})
         self._results |= {
             "staged": str(tree.root),
             "rdms": str(path),
-            "autocorrelation": str(rows),
+            "autocorrelation": _write(runtime, "autocorrelation", self._autocorrelation(patterns)),
+            "quality": _write(runtime, "quality", pd.DataFrame(quality)),
         }
         return runtime
+
+    def _smoothing(self, spec: Denoise) -> Smoothing | None:
+        if not spec.smoothing_fwhm_mm:
+            return None
+        image = Nifti1Image.from_filename(self.inputs.mask)
+        return Smoothing(spec.smoothing_fwhm_mm, np.asarray(image.dataobj) > 0)
 
     def _autocorrelation(self, patterns: RegionPatterns) -> pd.DataFrame:
         inputs = self.inputs
@@ -89,13 +106,19 @@ class BrainRDMs(SimpleInterface):
         return pd.DataFrame(rows, columns=["roi", "run", "lag_s", "r"])
 
 
-def _described(patterns: RegionPatterns) -> dict[str, dict[str, float]]:
-    """Say of each region how many voxels its RDM rests on, and how good they are."""
-    return {
-        name: {
-            "Voxels": series.shape[1],
-            "ConstantVoxelsDropped": patterns.dropped[name],
-            "TSNR": patterns.tsnr[name],
-        }
-        for name, series in patterns.series.items()
+def _write(runtime: Bunch, name: str, rows: pd.DataFrame) -> str:
+    """Write rows for the step that joins those of all runs."""
+    path = Path(runtime.cwd) / f"{name}.tsv"
+    rows.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    return str(path)
+
+
+def _described(quality: Sequence[Row]) -> dict[str, Row]:
+    """Name the rows of the quality table as sidecars do."""
+    keys = {
+        "n_voxels": "Voxels",
+        "constant_voxels": "ConstantVoxelsDropped",
+        "tsnr": "TSNR",
+        "lag1_r": "Lag1Autocorrelation",
     }
+    return {row["roi"]: {name: row[key] for key, name in keys.items()} for row in quality}

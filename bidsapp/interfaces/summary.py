@@ -1,6 +1,7 @@
 """The step that writes what is known of a participant's regions, whatever the models say."""
 
-from collections.abc import Hashable
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 from nipype.interfaces.base import (
@@ -13,14 +14,28 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.dataset.derivatives import write_table
+from bidsapp.analysis.spec import Denoise
+from bidsapp.brain.denoise import nuisance_design, read_confounds, why_unusable
+from bidsapp.dataset.derivatives import read_table, write_table
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.tables.columns import describe
+from bidsapp.tables.quality import (
+    Row,
+    group_quality_table,
+    quality_table,
+    run_row,
+    runs_table,
+)
 
 
 class _SummaryInputSpec(BaseInterfaceInputSpec):
     regions = traits.List(File(exists=True), mandatory=True, desc="rows of the regions table")
     autocorrelation = traits.List(File(exists=True), mandatory=True, desc="rows, one file a run")
+    quality = traits.List(File(exists=True), mandatory=True, desc="rows, one file a run")
+    runs = traits.List(
+        traits.Dict, mandatory=True, desc="run, confounds and metadata, runs left out included"
+    )
+    denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
@@ -29,27 +44,77 @@ class _SummaryOutputSpec(TraitedSpec):
 
 
 class RegionSummary(SimpleInterface):
-    """Join the rows of all steps into the participant's regions and autocorrelation tables."""
+    """Join the rows of all steps into the participant's tables of regions, runs and quality."""
 
     input_spec = _SummaryInputSpec
     output_spec = _SummaryOutputSpec
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
+        spec = Denoise.model_validate(self.inputs.denoise)
+        regions = _table("regions", self.inputs.regions)
+        runs = runs_table([_run_row(run, spec) for run in self.inputs.runs])
+        tables = {
+            "regions": regions,
+            "autocorrelation": _table("autocorrelation", self.inputs.autocorrelation),
+            "runs": runs,
+            "quality": quality_table(_rows(self.inputs.quality), runs, regions),
+        }
         tree = staged_tree(runtime.cwd)
-        for desc, pieces in (
-            ("regions", self.inputs.regions),
-            ("autocorrelation", self.inputs.autocorrelation),
-        ):
-            rows = [row for piece in pieces for row in _rows(piece)]
-            columns = describe(desc, "participant")
+        for desc, table in tables.items():
             path = tree.path("participant_stats", **self.inputs.entities, desc=desc)
-            write_table(path, pd.DataFrame(rows, columns=list(columns)), columns)
+            write_table(path, table, describe(desc, "participant"))
         self._results["staged"] = str(tree.root)
         return runtime
 
 
-def _rows(path: str) -> list[dict[Hashable, object]]:
-    table = pd.read_csv(
-        path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype={"run": str}
-    )
-    return table.to_dict("records")
+class _GroupQualityInputSpec(BaseInterfaceInputSpec):
+    tables = traits.Dict(mandatory=True, desc="participant: files of runs and quality, or none")
+    task = traits.Str(mandatory=True, desc="the movie task")
+
+
+class _GroupQualityOutputSpec(TraitedSpec):
+    staged = Directory(exists=True)
+
+
+class GroupQuality(SimpleInterface):
+    """Join the participants' tables of runs and quality into the group's."""
+
+    input_spec = _GroupQualityInputSpec
+    output_spec = _GroupQualityOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        known = {
+            label: (read_table(Path(files[0])), read_table(Path(files[1]))) if files else None
+            for label, files in self.inputs.tables.items()
+        }
+        tree = staged_tree(runtime.cwd)
+        path = tree.path("group_stats", task=self.inputs.task, desc="quality")
+        write_table(path, group_quality_table(known), describe("quality"))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+
+def _run_row(run: Mapping[str, str], spec: Denoise) -> Row:
+    confounds = Path(run["confounds"])
+    design = nuisance_design(confounds, Path(run["metadata"]), spec)
+    return run_row(run["run"], read_confounds(confounds), design, why_unusable(design, spec))
+
+
+def _table(desc: str, pieces: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame(_rows(pieces), columns=list(describe(desc, "participant")))
+
+
+def _rows(pieces: Sequence[str]) -> list[Row]:
+    """Read rows from files; regions and runs are text whatever they look like."""
+    tables = [
+        pd.read_csv(
+            piece, sep="\t", na_values=["n/a"], keep_default_na=False,
+            dtype={"roi": str, "run": str},
+        )
+        for piece in pieces
+    ]  # fmt: skip
+    return [
+        {str(name): value for name, value in row.items()}
+        for table in tables
+        for row in table.to_dict("records")
+    ]

@@ -1,8 +1,11 @@
 """What can be wrong in a participant's tables, found before anything is computed."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from bidsapp.analysis.spec import Analysis
-from bidsapp.brain.denoise import nuisance_design
-from bidsapp.dataset.fmriprep import ParticipantInputs
+from bidsapp.brain.denoise import nuisance_design, why_unusable
+from bidsapp.dataset.fmriprep import MIN_MOVIE_RUNS, ParticipantInputs
 from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.errors import InputError
@@ -11,7 +14,7 @@ from bidsapp.rois.localizer import design_matrix, motion_confounds
 
 def check_participant(
     inputs: ParticipantInputs, analysis: Analysis, models_tr: float | None
-) -> None:
+) -> ParticipantInputs:
     """Make the designs that the steps will make, whose tables are small; keep none of them.
 
     Parameters
@@ -21,11 +24,18 @@ def check_participant(
     models_tr
         TR in s that existing model RDMs are for; None where they are yet to be made.
 
+    Returns
+    -------
+    ParticipantInputs
+        Without the movie runs of which censoring leaves too little.
+
     Raises
     ------
     InputError
-        Confounds or events lack what the analysis asks for, or the TR is another than the models'.
+        Confounds or events lack what the analysis asks for, the TR is another than the models', or
+        fewer than three movie runs can be used.
     """
+    unusable: dict[str, str] = {}
     for run in inputs.movie:
         if models_tr is not None and abs(run.repetition_time - models_tr) > TR_TOLERANCE_S:
             raise InputError(
@@ -33,7 +43,35 @@ def check_participant(
                 f"OUTPUT_DIR are for {models_tr:g} s: mend its metadata, or analyse it into "
                 "another OUTPUT_DIR"
             )
-        nuisance_design(run.confounds, run.confounds_metadata, analysis.denoise)
+        design = nuisance_design(run.confounds, run.confounds_metadata, analysis.denoise)
+        reason = why_unusable(design, analysis.denoise)
+        if reason is not None:
+            unusable[run.run] = reason
+    _check_localizer(inputs, analysis)
+    return _without(inputs, unusable) if unusable else inputs
+
+
+def _without(inputs: ParticipantInputs, unusable: Mapping[str, str]) -> ParticipantInputs:
+    """Take movie runs away, each with a sentence that says why."""
+    sentences = [
+        f"movie run {run} of sub-{inputs.participant} is left out: {reason}"
+        for run, reason in unusable.items()
+    ]
+    movie = tuple(run for run in inputs.movie if run.run not in unusable)
+    if len(movie) < MIN_MOVIE_RUNS:
+        raise InputError(
+            f"sub-{inputs.participant} has {len(movie)} usable movie runs, and at least "
+            f"{MIN_MOVIE_RUNS} are needed: {'; '.join([*inputs.missing, *sentences])}"
+        )
+    return replace(
+        inputs,
+        movie=movie,
+        missing=(*inputs.missing, *sentences),
+        left_out=tuple(run for run in inputs.movie if run.run in unusable),
+    )
+
+
+def _check_localizer(inputs: ParticipantInputs, analysis: Analysis) -> None:
     if analysis.localizer is None:
         return
     for run in inputs.localizer:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
@@ -11,6 +12,7 @@ from bidsapp.dataset.derivatives import OutputTree, read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import GroupStatistics
 from bidsapp.interfaces.staging import Publish
+from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say
@@ -77,7 +79,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     Returns
     -------
     nipype workflow
-        All RDM files → statistics → published tables.
+        All RDM files → statistics, and tables of quality → published tables.
 
     Raises
     ------
@@ -104,12 +106,36 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         n_procs=settings.omp_nthreads,
         mem_gb=settings.mem_gb / 2,
     )
+    quality = engine.Node(
+        GroupQuality(
+            tables=_quality_files(settings, analysis, brain_rdms), task=analysis.movie.task
+        ),
+        name="quality",
+    )
+    staged = engine.Node(Merge(2), name="staged")
     publish = engine.Node(
         Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
     )
     workflow = engine.Workflow(name="group_wf")
-    workflow.connect(statistics, "staged", publish, "staged")
+    for i, step in enumerate((statistics, quality), start=1):
+        workflow.connect(step, "staged", staged, f"in{i}")
+    workflow.connect(staged, "out", publish, "staged")
     return workflow
+
+
+def _quality_files(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> dict[str, list[str]]:
+    """Name each participant's tables of runs and quality; none for one whose are not there."""
+    tree, movie = OutputTree(settings.output_dir), analysis.movie
+    found = {}
+    for label in sorted({label for files in brain_rdms.values() for label in files}):
+        paths = [
+            tree.path("participant_stats", sub=label, ses=movie.session, task=movie.task, desc=desc)
+            for desc in ("runs", "quality")
+        ]
+        found[label] = [str(p) for p in paths] if all(p.is_file() for p in paths) else []
+    return found
 
 
 def _check(

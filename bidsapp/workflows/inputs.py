@@ -31,11 +31,11 @@ def find_inputs(
     settings: Settings,
     analysis: Analysis,
     everyone: bool = False,
-    check: Callable[[ParticipantInputs], None] | None = None,
+    check: Callable[[ParticipantInputs], ParticipantInputs] | None = None,
 ) -> Inputs:
     """Find and check the data of the participants asked for, or of ``everyone`` in the dataset.
 
-    A participant for whom ``check`` raises an InputError is unusable too.
+    ``check`` returns what of a participant can be used; where it raises an InputError, nothing can.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def find_inputs(
             )
             warnings = _check_templates(inputs, settings, analysis)
             if check is not None:
-                check(inputs)
+                inputs = check(inputs)
         except InputError as error:
             unusable[label] = str(error)
         else:

@@ -81,8 +81,8 @@ def _find_inputs(settings: Settings, analysis: Analysis) -> Inputs:
     """Find whom to analyse; when all of them are unusable, keep no old results of them."""
     models_tr = made_repetition_time(settings, analysis)
 
-    def check(person: ParticipantInputs) -> None:
-        check_participant(person, analysis, models_tr)
+    def check(person: ParticipantInputs) -> ParticipantInputs:
+        return check_participant(person, analysis, models_tr)
 
     try:
         return find_inputs(settings, analysis, check=check)
@@ -158,14 +158,17 @@ def init_single_participant_wf(
         workflow.connect(step, "table", region_rows, f"in{i}")
     rdms = engine.Node(Merge(len(runs)), name="rdms")
     autocorrelation = engine.Node(Merge(len(runs)), name="autocorrelation")
+    quality = engine.Node(Merge(len(runs)), name="quality")
     for i, step in enumerate(runs, start=1):
         workflow.connect(masks, ("out", _pick, i - 1), step, "masks")
         workflow.connect(step, "rdms", rdms, f"in{i}")
         workflow.connect(step, "autocorrelation", autocorrelation, f"in{i}")
+        workflow.connect(step, "quality", quality, f"in{i}")
     names = [run.run for run in inputs.movie]
     workflow.connect(rdms, ("out", _by_run, names, inputs.participant), similarity, "brain_rdms")
     workflow.connect(region_rows, "out", summary, "regions")
     workflow.connect(autocorrelation, "out", summary, "autocorrelation")
+    workflow.connect(quality, "out", summary, "quality")
 
     if analysis.functional.regions:
         localizer = steps.localizer()
@@ -229,6 +232,7 @@ class _Steps:
     def patterns(self, run: PreprocessedRun) -> engine.Node:
         step = BrainRDMs(
             bold=str(run.bold),
+            mask=str(run.mask),
             confounds=str(run.confounds),
             confounds_metadata=str(run.confounds_metadata),
             repetition_time=run.repetition_time,
@@ -240,7 +244,25 @@ class _Steps:
         return self._node(step, f"patterns_{run.run}", _gigabytes(run) * _READ_COPIES)
 
     def summary(self) -> engine.Node:
-        return self._node(RegionSummary(entities=self._movie_entities()), "summary", 0.5)
+        step = RegionSummary(
+            runs=[
+                {
+                    "run": run.run,
+                    "confounds": str(run.confounds),
+                    "metadata": str(run.confounds_metadata),
+                }
+                for run in self._all_movie_runs()
+            ],
+            denoise=self.analysis.denoise.model_dump(mode="json"),
+            entities=self._movie_entities(),
+        )
+        return self._node(step, "summary", 0.5)
+
+    def _all_movie_runs(self) -> list[PreprocessedRun]:
+        """Return the runs in the analysis's order, those left out included."""
+        order = [run.run for run in self.analysis.movie.runs]
+        found = (*self.inputs.movie, *self.inputs.left_out)
+        return sorted(found, key=lambda run: order.index(run.run))
 
     def similarity(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
         runs = {run.run for run in self.inputs.movie}

@@ -1,0 +1,146 @@
+"""Tables of data quality: of every region in every run, of every run, and of the group's runs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bidsapp.brain.censoring import motion
+from bidsapp.brain.denoise import NuisanceDesign
+from bidsapp.brain.patterns import RegionPatterns, autocorrelation
+from bidsapp.tables.columns import describe
+from bidsapp.tables.regions import LEAST_VOXELS
+
+Row = dict[str, Any]
+
+# What is worse is flagged in tables and reports; nothing is left out for it.
+LOW_TSNR = 20.0
+FEW_VOXELS = 20
+LOW_COVERAGE = 0.8
+HIGH_MEAN_FD_MM = 0.5
+
+TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
+VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
+COVERAGE_FLAG = f"coverage under {LOW_COVERAGE:g}"
+MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
+LEFT_OUT = "left out"
+NO_TABLE = "no quality tables: run the participant level again"
+
+
+def region_rows(patterns: RegionPatterns, run: str, repetition_time: float) -> list[Row]:
+    """Say of each region of a run how many voxels its RDM rests on, and how good they are.
+
+    The rows become the tables' and, under other names, the sidecar's of the run's RDMs.
+    """
+    return [
+        {
+            "roi": name,
+            "run": run,
+            "n_voxels": series.shape[1],
+            "constant_voxels": patterns.dropped[name],
+            "tsnr": patterns.tsnr[name],
+            "lag1_r": float(autocorrelation(series, repetition_time, [repetition_time])[0]),
+        }
+        for name, series in patterns.series.items()
+    ]
+
+
+def run_row(run: str, confounds: pd.DataFrame, design: NuisanceDesign, left_out: str | None) -> Row:
+    """Say of a run how much the head moved, and what denoising leaves of it.
+
+    Parameters
+    ----------
+    confounds
+        fMRIPrep's table, (n_volumes, k).
+    design
+        The run's nuisance regressors.
+    left_out
+        Why the run is not used; None where it is.
+    """
+    moved = motion(confounds)
+    flags = [] if left_out is None else [f"{LEFT_OUT}: {left_out}"]
+    if moved.fd_mean > HIGH_MEAN_FD_MM:
+        flags.append(MOTION_FLAG)
+    return {
+        "run": run,
+        "n_volumes": len(design.matrix),
+        "n_censored": int(np.count_nonzero(design.censored)),
+        "n_confounds": design.n_confounds,
+        "df_left": design.degrees_of_freedom,
+        **asdict(moved),
+        "flags": _joined(flags),
+    }
+
+
+def runs_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Put rows of `run_row` into the columns of the runs table."""
+    return pd.DataFrame(rows, columns=list(describe("runs", "participant")))
+
+
+def quality_table(rows: Sequence[Row], runs: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+    """Join what is known of each region in each run.
+
+    Parameters
+    ----------
+    rows
+        Of `region_rows`, all runs.
+    runs
+        The runs table, whose columns are repeated for each region.
+    regions
+        The regions table; the coverage of a region is the lower of its hemispheres'.
+    """
+    columns = list(describe("quality", "participant"))
+    coverage = pd.to_numeric(regions["coverage"]).groupby(regions["roi"]).min()
+    table = pd.DataFrame(rows)
+    table["coverage"] = table["roi"].map(coverage)
+    table["flags"] = [_joined(_region_flags(row)) for row in table.to_dict("records")]
+    return table.merge(runs.drop(columns="flags"), on="run", how="left")[columns]
+
+
+def _region_flags(row: Mapping[Any, Any]) -> list[str]:
+    """Flag what is poor; a comparison with NaN is false, so the unknown is not flagged."""
+    worse = {
+        VOXELS_FLAG: row["n_voxels"] < FEW_VOXELS,
+        TSNR_FLAG: row["tsnr"] < LOW_TSNR,
+        COVERAGE_FLAG: row["coverage"] < LOW_COVERAGE,
+    }
+    return [flag for flag, is_worse in worse.items() if is_worse]
+
+
+def group_quality_table(
+    tables: Mapping[str, tuple[pd.DataFrame, pd.DataFrame] | None],
+) -> pd.DataFrame:
+    """One row per participant and run.
+
+    Parameters
+    ----------
+    tables
+        Participant to the tables ``runs`` and ``quality``; None where they are absent.
+    """
+    rows: list[Row] = []
+    for participant, known in tables.items():
+        if known is None:
+            rows.append({"participant": participant, "flags": NO_TABLE})
+            continue
+        runs, quality = known
+        for run in runs.to_dict("records"):
+            its = quality[quality["run"] == run["run"]]
+            found = its[its["n_voxels"] >= LEAST_VOXELS]
+            absent = [str(roi) for roi in its["roi"] if roi not in set(found["roi"])]
+            row = {
+                "participant": participant,
+                "n_regions": len(found),
+                "tsnr_median": found["tsnr"].median() if len(found) else np.nan,
+                "regions_absent": _joined(absent),
+            }
+            rows.append(row | {str(name): value for name, value in run.items()})
+    table = pd.DataFrame(rows, columns=list(describe("quality")))
+    counts = ["n_volumes", "n_censored", "n_regions"]
+    return table.astype(dict.fromkeys(counts, "Int64"))  # whole numbers, even beside a missing one
+
+
+def _joined(flags: Sequence[str]) -> str | None:
+    """Join flags into one cell; None, which is written as n/a, where there is none."""
+    return "; ".join(flags) or None
