@@ -3,8 +3,8 @@ import pytest
 from bidsapp.tables.columns import describe
 
 TABLES = {
-    "participant": ("similarity", "weights", "autocorrelation", "regions"),
-    "group": ("similarity", "unique", "comparisons", "lag", "components", "split"),
+    "participant": ("similarity", "weights", "autocorrelation", "regions", "quality", "runs"),
+    "group": ("similarity", "unique", "comparisons", "lag", "components", "split", "quality"),
 }
 DESIGN = {
     ("participant", "similarity"): "mode fit roi model run r n_pairs note",

@@ -22,6 +22,8 @@ PARTICIPANT_COLUMNS = {
     "similarity": "mode fit roi model run r n_pairs note",
     "weights": "mode fit roi model run layer weight",
     "autocorrelation": "roi run lag_s r",
+    "quality": "roi run n_voxels constant_voxels coverage tsnr lag1_r n_volumes n_censored "
+    "n_confounds df_left fd_mean fd_max fd_over_half_mm flags",
 }
 GROUP_COLUMNS = {
     "similarity": "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower "
@@ -32,6 +34,8 @@ GROUP_COLUMNS = {
     "lag": "fit roi model min_lag_s n r_mean r_sd",
     "components": "mode model layer pc1 pc2 pc3 pc4 pc5",
     "split": "mode roi model r2_part",
+    "quality": "participant run n_volumes n_censored fd_mean fd_max fd_over_half_mm tsnr_median "
+    "n_regions regions_absent flags",
 }
 
 
@@ -85,7 +89,7 @@ def test_group_tables(done, desc):
 
 def test_every_table_is_described(done):
     tables = sorted(done.out.rglob("*.tsv"))
-    assert len(tables) >= 3 * 5 + 6 + 1
+    assert len(tables) >= 3 * 7 + 7 + 1
     for path in tables:
         columns = path.read_text().splitlines()[0].split("\t")
         described = json.loads(path.with_suffix(".json").read_text())

@@ -1,0 +1,82 @@
+"""Tables of quality: joined from rows, flagged by thresholds, gathered over participants."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bidsapp.brain.denoise import NuisanceDesign
+from bidsapp.brain.patterns import RegionPatterns
+from bidsapp.tables.quality import (
+    group_quality_table,
+    quality_table,
+    region_rows,
+    run_row,
+    runs_table,
+)
+
+N = 30
+RNG = np.random.default_rng(0)
+
+
+def patterns(tsnr: float = 50.0) -> RegionPatterns:
+    return RegionPatterns(
+        series={"FFA": RNG.normal(size=(N, 80)), "V1v": RNG.normal(size=(N, 2))},
+        dropped={"FFA": 1, "V1v": 0},
+        tsnr={"FFA": tsnr, "V1v": float("nan")},
+    )
+
+
+def runs(*displacement: float) -> pd.DataFrame:
+    design = NuisanceDesign(np.column_stack([RNG.normal(size=(N, 4)), np.ones(N)]), (), {})
+    tables = [pd.DataFrame({"framewise_displacement": np.full(N, mm)}) for mm in displacement]
+    rows = [run_row(str(i), table, design, None) for i, table in enumerate(tables, 1)]
+    return runs_table(rows)
+
+
+def regions() -> pd.DataFrame:
+    return pd.DataFrame(
+        {"roi": ["FFA", "FFA", "V1v", "V1v"], "coverage": [np.nan, np.nan, 0.9, 0.5]}
+    )
+
+
+def said(column: pd.Series) -> list[str]:
+    return column.fillna("").tolist()
+
+
+def test_regions_are_joined_and_flagged() -> None:
+    rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(15.0), "2", 2.0)]
+    table = quality_table(rows, runs(0.2, 0.6), regions())
+    assert list(table["roi"]) == ["FFA", "V1v", "FFA", "V1v"]
+    assert list(table["n_voxels"]) == [80, 2, 80, 2]
+    assert table["constant_voxels"].tolist() == [1, 0, 1, 0]
+    assert table["coverage"].tolist() == pytest.approx([np.nan, 0.5] * 2, nan_ok=True)
+    assert table["fd_mean"].tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
+    assert table["df_left"].tolist() == [N - 5] * 4
+    few = "fewer than 20 voxels; coverage under 0.8"
+    assert said(table["flags"]) == ["", few, "tSNR under 20", few]
+
+
+def test_runs_are_flagged() -> None:
+    assert said(runs(0.2, 0.6)["flags"]) == ["", "mean FD over 0.5 mm"]
+    still = runs_table([run_row("1", pd.DataFrame(index=range(N)), _design(), "too short")])
+    assert still["flags"].tolist() == ["left out: too short"]
+    assert still["fd_mean"].isna().all()
+
+
+def _design() -> NuisanceDesign:
+    return NuisanceDesign(np.ones((N, 1)), ("intercept",), {})
+
+
+def test_group_rows() -> None:
+    rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(30.0), "2", 2.0)]
+    its_runs = runs(0.2, 0.6, 0.9)  # the third was left out: no region has a row in it
+    known = {"01": (its_runs, quality_table(rows, its_runs, regions())), "02": None}
+    table = group_quality_table(known)
+    assert list(table["participant"]) == ["01", "01", "01", "02"]
+    assert table["run"].iloc[:3].tolist() == ["1", "2", "3"]
+    assert table["n_regions"].iloc[:3].tolist() == [1, 1, 0]
+    assert table["tsnr_median"].iloc[:3].tolist() == pytest.approx([50, 30, np.nan], nan_ok=True)
+    assert said(table["regions_absent"])[:3] == ["V1v", "V1v", ""]
+    assert table["flags"].iloc[1] == "mean FD over 0.5 mm"
+    assert "participant level" in table["flags"].iloc[3]
+    assert table["n_volumes"].isna().iloc[3]
