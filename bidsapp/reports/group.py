@@ -20,6 +20,7 @@ from bidsapp.reports.figures import lag_curve
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
 from bidsapp.reports.participant import mean_over_runs, region_counts
+from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
@@ -32,6 +33,7 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
     return (
         section("Summary", page.summary),
         section("Participants", page.participants),
+        section("Quality", page.quality),
         section("Similarity", page.similarity),
         section("Lag between volumes", page.lag),
         section("Tables", page.similarity_table, page.comparisons, page.notes),
@@ -97,6 +99,9 @@ class _Page:
             rows=tuple(rows),
             caption="Who took part, and who is missing what",
         )
+
+    def quality(self) -> Iterator[Block]:
+        yield from group_quality_blocks(self.outputs, self.album)
 
     def similarity(self) -> Iterator[Block]:
         path, bars = self._similarity()

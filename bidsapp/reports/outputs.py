@@ -14,10 +14,11 @@ from bidsapp.dataset.derivatives import OutputTree, RDMFile, read_rdms, read_tab
 from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
 
-TEXT = ("mode", "fit", "roi", "model", "model_a", "model_b", "run", "name")
+TEXT = ("participant", "mode", "fit", "roi", "model", "model_a", "model_b", "run", "name")
 NUMBERS = (
     "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
-    "ceiling_paper", "ceiling_lower", "ceiling_upper",
+    "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "fd_mean",
+    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median",
 )  # fmt: skip
 
 

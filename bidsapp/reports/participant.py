@@ -20,6 +20,13 @@ from bidsapp.reports.blocks import (
 from bidsapp.reports.figures import autocorrelation, rdm_grid
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed
+from bidsapp.reports.quality import (
+    quality_blocks,
+    quality_facts,
+    quality_sentences,
+    region_table,
+    run_table,
+)
 from bidsapp.reports.slices import Volume, region_slices
 
 REGION_COLUMNS = {
@@ -46,6 +53,7 @@ def participant_sections(
         section("Summary", page.summary),
         section("Inputs", page.inputs),
         section("Regions", page.region_table, page.functional_slices, page.atlas_slices),
+        section("Quality", page.quality),
         section("Dissimilarity matrices", page.rdms),
         section("Denoising", page.autocorrelation),
         section("Similarity", page.similarity),
@@ -75,10 +83,14 @@ class _Page:
         found, flagged = region_counts(self.outputs, self.participant)
         facts += [(f"Regions, {name}", count) for name, count in found.items()]
         facts += [("Models", str(len(analysis.models))), ("Space", self.outputs.space)]
-        yield Facts(tuple(facts))
+        quality = (
+            run_table(self.outputs, self.participant),
+            region_table(self.outputs, self.participant),
+        )
+        yield Facts((*facts, *quality_facts(*quality)))
         absent = [run.run for run in analysis.movie.runs if run.run not in runs]
         missing = (f"Movie runs without results: {listed(absent)}.",) if absent else ()
-        yield Notes((*self.facts.warnings, *missing, *flagged))
+        yield Notes((*self.facts.warnings, *missing, *flagged, *quality_sentences(*quality)))
 
     def inputs(self) -> Iterator[Block]:
         files = self.outputs.rdm_files(self.participant)
@@ -148,6 +160,10 @@ class _Page:
             f"that show most of it. L is left. Without voxels: {listed(absent)}.",
             source=self.outputs.participant_path(self.participant, "regions"),
         )
+
+    def quality(self) -> Iterator[Block]:
+        above_mm = self.outputs.analysis.denoise.censor.framewise_displacement_mm
+        yield from quality_blocks(self.outputs, self.participant, self.album, above_mm)
 
     def rdms(self) -> Iterator[Block]:
         files = self.outputs.rdm_files(self.participant)

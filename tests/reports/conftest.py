@@ -21,6 +21,7 @@ from bidsapp.dataset.derivatives import (
 )
 from bidsapp.reports.report import RunFacts
 from bidsapp.tables.columns import describe
+from bidsapp.tables.quality import group_quality_table
 
 SHAPE = (30, 34, 28)
 AFFINE = np.array([[-6.0, 0, 0, 87], [0, 6, 0, -110], [0, 0, 6, -70], [0, 0, 0, 1]])
@@ -90,6 +91,9 @@ class MadeUp:
         self.table(participant, "similarity", self.similarity(random))
         self.table(participant, "autocorrelation", self.autocorrelation(random))
         self.table(participant, "regions", self.regions(random))
+        runs, quality = self.quality(participant)
+        self.table(participant, "runs", runs)
+        self.table(participant, "quality", quality)
 
     def write_rdms(self, participant: str, random: np.random.Generator) -> None:
         n, names = self.n_volumes, self.analysis.region_names
@@ -170,7 +174,29 @@ class MadeUp:
                 rows.append({**head, "n_voxels": voxels, "coverage": 0.97, "flags": ""})
         return pd.DataFrame(rows, columns=list(describe("regions", "participant")))
 
+    def quality(self, participant: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Motion in each run, much of it in the last; V1v is poor in the second."""
+        random = np.random.default_rng([self.seed, 9, int(participant)])
+        names = [run.run for run in self.analysis.movie.runs]
+        mean = np.r_[random.uniform(0.08, 0.2, len(names) - 1), 0.62]
+        runs = pd.DataFrame({"run": names, "fd_mean": mean, "fd_max": mean * 4})
+        runs = runs.assign(
+            n_volumes=self.n_volumes, n_censored=np.r_[[0] * (len(names) - 1), 7],
+            n_confounds=12, df_left=40, fd_over_half_mm=0.05, dvars_mean=1.1, dvars_max=2.3,
+            flags=[*[None] * (len(names) - 1), "mean FD over 0.5 mm"],
+        )  # fmt: skip
+        rows = pd.DataFrame(product(self.analysis.region_names, names), columns=["roi", "run"])
+        rows = rows.merge(runs.drop(columns=["dvars_mean", "dvars_max", "flags"]), on="run").assign(
+            n_voxels=80, constant_voxels=0, coverage=0.97, lag1_r=0.4,
+            tsnr=random.uniform(40, 110, len(rows)), flags=None,
+        )  # fmt: skip
+        poor = (rows["roi"] == "V1v") & (rows["run"] == names[1])
+        rows.loc[poor, "tsnr"] = 12.0
+        return runs, rows.assign(flags=np.where(poor, "tSNR under 20", None))
+
     def write_group(self) -> None:
+        known = {label: self.quality(label) for label in self.participants}
+        self.group_table("quality", group_quality_table(known))
         a = self.analysis
         random = np.random.default_rng(self.seed)
         rows = pd.DataFrame(

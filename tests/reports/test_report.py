@@ -110,10 +110,17 @@ def test_pages_show_every_region_model_warning_and_setting(
 
 
 def test_participant_page_has_each_figure(made_up, participant_page: Page) -> None:
-    # Slices of two sets, matrices, autocorrelation, and bars of two sets and two fits.
-    assert len(participant_page.svgs) == 8
+    # Slices of two sets, quality, matrices, autocorrelation, and bars of two sets and two fits.
+    assert len(participant_page.svgs) == 9
     assert "4 of 4" in participant_page.text
     assert "PPA: peak z under 3.1." in participant_page.text
+
+
+def test_quality_is_flagged_on_both_pages(participant_page: Page, group_page: Page) -> None:
+    assert "With tSNR under 20: V1v (run 2)." in participant_page.text
+    assert "Mean FD over 0.5 mm: run 4." in participant_page.text
+    assert "Censored volumes 7 of 240" in participant_page.text
+    assert "run 4: mean FD over 0.5 mm" in group_page.text
 
 
 def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
@@ -125,7 +132,7 @@ def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
 @pytest.mark.usefixtures("participant_page", "group_page")
 def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
     root = made_up.tree.root
-    for folder, page, count in (("sub-01", "sub-01.html", 8), ("group", "group.html", 6)):
+    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 6)):
         figures = sorted((root / folder / "figures").glob("*.svg"))
         assert len(figures) == count
         text = (root / page).read_text(encoding="utf-8")
