@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import yaml
 
-from bidsapp.analysis.spec import Analysis, Contrast, Fit, Localizer
+from bidsapp.analysis.spec import Analysis, Censor, Contrast, Fit, Localizer
 
 _HRF = {
     "glover": "the double-gamma response ({glover})",
@@ -166,10 +166,41 @@ def _brain(analysis: Analysis) -> str:
     if denoise.columns:
         removed.insert(-1, f"the confounds {_words(denoise.columns)}")
     scaled = "scaled to unit variance" if denoise.scale else "not scaled"
+    smoothed = (
+        f"Movie data were smoothed within the brain mask with a kernel of "
+        f"{denoise.smoothing_fwhm_mm:g} mm full width at half maximum. "
+        if denoise.smoothing_fwhm_mm
+        else ""
+    )
     return (
-        f"From each voxel of a region, run by run, {_words(removed)} were regressed out in one "
-        f"step; residuals were {scaled}. The dissimilarity of two volumes of a run was 1 less the "
-        f"Pearson correlation of their patterns over the region's voxels ({_cite('rsa')})."
+        f"{smoothed}From each voxel of a region, run by run, {_words(removed)} were regressed out "
+        f"in one step; residuals were {scaled}. {_censoring(denoise.censor)}The "
+        "dissimilarity of two volumes of a run was 1 less the Pearson correlation of their "
+        f"patterns over the region's voxels ({_cite('rsa')})."
+    )
+
+
+def _censoring(censor: Censor) -> str:
+    """Say which volumes were left out; nothing where none were."""
+    measures = {
+        "framewise_displacement_mm": "a framewise displacement over {} mm ({})",
+        "standardized_dvars": "a standardised DVARS over {}",
+    }
+    over = [
+        measures[key].format(f"{threshold:g}", _cite("fd"))
+        for key, (_, threshold) in censor.thresholds.items()
+    ]
+    if not over:
+        return ""
+    spread = (
+        f", and {censor.before} before and {censor.after} after each of them,"
+        if censor.before or censor.after
+        else ""
+    )
+    return (
+        f"Volumes with {' or '.join(over)}{spread} were censored: each had a regressor of its own "
+        "and enters no dissimilarity. A run of which fewer than "
+        f"{censor.min_volumes} volumes were left was not used. "
     )
 
 

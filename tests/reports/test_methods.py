@@ -49,10 +49,28 @@ def test_parts_not_used_are_not_mentioned(paper: Analysis) -> None:
         "mode robust",
         "ridge",
         "Lawson",
+        "censored",
+        "smoothed within",
+        "Power",
         "None",
     ):
         assert part not in text, part
     assert "scaled to unit variance" in text
+
+
+def test_censoring_and_smoothing_are_described(paper: Analysis) -> None:
+    censor = {"framewise_displacement_mm": 0.5, "standardized_dvars": 1.5, "after": 2}
+    changed = {"censor": censor, "smoothing_fwhm_mm": 4}
+    ours = Analysis.model_validate({**paper.model_dump(mode="json"), "denoise": changed})
+    text = methods_text(ours, {})
+    for part in (
+        "smoothed within the brain mask with a kernel of 4 mm",
+        "Volumes with a framewise displacement over 0.5 mm (Power et al., 2012) or a standardised "
+        "DVARS over 1.5, and 0 before and 2 after each of them, were censored",
+        "fewer than 60 volumes",
+        "Spurious but systematic correlations",
+    ):
+        assert part in text, part
 
 
 def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
