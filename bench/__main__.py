@@ -4,7 +4,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("bench.group_stage", "bench.extraction")
+BENCHMARKS = ("bench.group_stage", "bench.extraction", "bench.reading")
 RESULT = Path("build") / "bench.json"
 
 

@@ -45,8 +45,8 @@ def run() -> dict[str, float]:
         whole(SECONDS // 4)  # libraries warm up
         rounds = [(_seconds(lambda: _bare(network, film)), _seconds(whole)) for _ in range(ROUNDS)]
         bare, ours = np.array(rounds).transpose(1, 0, 2)  # each (ROUNDS, wall and processor)
-        short = _peak_anonymous(whole)
-        long = _peak_anonymous(lambda: whole(2 * SECONDS))
+        short = peak_anonymous(whole)
+        long = peak_anonymous(lambda: whole(2 * SECONDS))
     return {
         "extraction_frames_per_s": len(film.frame_index) / float(np.median(ours[:, 0])),
         "extraction_ratio": float(np.median(bare[:, 0] / ours[:, 0])),
@@ -94,7 +94,7 @@ def _seconds(work: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - processor
 
 
-def _peak_anonymous(work: Callable[[], object]) -> int:
+def peak_anonymous(work: Callable[[], object]) -> int:
     """Peak anonymous memory of this process, in bytes, while it works."""
     done, peak = Event(), 0
 

@@ -10,7 +10,7 @@ from bidsapp.analysis.spec import Censor
 from bidsapp.arrays import Bools, Floats
 from bidsapp.errors import InputError
 
-HIGH_DISPLACEMENT_MM = 0.5  # of which each run's share of volumes is reported (Power et al. 2014)
+HIGH_DISPLACEMENT_MM = 0.5  # of which each run's share of volumes is reported (Power et al. 2012)
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def censored_volumes(table: pd.DataFrame, censor: Censor, path: Path) -> Bools:
     Raises
     ------
     InputError
-        A column is missing, or has no value beyond the first row.
+        A column is missing, or lacks a value after its first row.
     """
     above = np.zeros(len(table), np.bool_)
     for key, (column, threshold) in censor.thresholds.items():

@@ -17,6 +17,7 @@ from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.errors import InputError
 
 _FWHM_PER_SIGMA = np.sqrt(8 * np.log(2))
+_TRUNCATE = 4.0  # SDs at which SciPy, and so nilearn, ends the kernel
 
 
 def read_voxels(bold: Path, mask: Bools) -> Floats:
@@ -77,17 +78,19 @@ def read_smoothed_voxels(
         As for `read_voxels`.
     """
     image = _open(bold, mask)
-    brain = brain | mask
-    chosen = mask[brain]
     sigma = fwhm_mm / (_FWHM_PER_SIGMA * voxel_sizes(image.affine))
-    weight = gaussian_filter(brain.astype(np.float64), sigma)[mask]
+    box = _box(mask, np.ceil(_TRUNCATE * sigma).astype(int))
+    near = np.zeros_like(mask)
+    near[box] = (brain | mask)[box]
+    inside, wanted, chosen = near[box], mask[box], mask[near]
+    weight = gaussian_filter(inside.astype(np.float64), sigma, truncate=_TRUNCATE)[wanted]
     raw = np.empty((image.shape[3], weight.size), np.float32)
     smooth = np.empty_like(raw)
-    whole = np.zeros(brain.shape)
-    for i, volume in enumerate(_volumes(bold, image.dataobj, _flat(brain))):
-        whole[brain] = volume
+    part = np.zeros(inside.shape)
+    for i, volume in enumerate(_volumes(bold, image.dataobj, _flat(near))):
+        part[inside] = volume
         raw[i] = volume[chosen]
-        smooth[i] = gaussian_filter(whole, sigma)[mask] / weight
+        smooth[i] = gaussian_filter(part, sigma, truncate=_TRUNCATE)[wanted] / weight
     return raw, smooth
 
 
@@ -101,6 +104,16 @@ def _open(bold: Path, mask: Bools) -> Any:  # noqa: ANN401 (nibabel has no type 
     if image.shape[:3] != mask.shape:
         raise InputError(f"{bold} is {image.shape[:3]} voxels but the mask is {mask.shape}")
     return image
+
+
+def _box(mask: Bools, margin: Ints) -> tuple[slice, ...]:
+    """Return the smallest box round a mask with a margin of so many voxels along x, y, z."""
+    lowest = [places.min(initial=n) for places, n in zip(np.nonzero(mask), mask.shape, strict=True)]
+    highest = [places.max(initial=0) for places in np.nonzero(mask)]
+    return tuple(
+        slice(max(low - more, 0), high + more + 1)
+        for low, high, more in zip(lowest, highest, margin, strict=True)
+    )
 
 
 def _flat(mask: Bools) -> Ints:

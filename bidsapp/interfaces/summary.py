@@ -1,4 +1,4 @@
-"""The step that writes what is known of a participant's regions, whatever the models say."""
+"""The steps that write what is known of regions and runs, whatever the models say."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ class _SummaryInputSpec(BaseInterfaceInputSpec):
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
-class _SummaryOutputSpec(TraitedSpec):
+class _TablesOutputSpec(TraitedSpec):
     staged = Directory(exists=True)
 
 
@@ -47,7 +47,7 @@ class RegionSummary(SimpleInterface):
     """Join the rows of all steps into the participant's tables of regions, runs and quality."""
 
     input_spec = _SummaryInputSpec
-    output_spec = _SummaryOutputSpec
+    output_spec = _TablesOutputSpec
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         spec = Denoise.model_validate(self.inputs.denoise)
@@ -72,15 +72,11 @@ class _GroupQualityInputSpec(BaseInterfaceInputSpec):
     task = traits.Str(mandatory=True, desc="the movie task")
 
 
-class _GroupQualityOutputSpec(TraitedSpec):
-    staged = Directory(exists=True)
-
-
 class GroupQuality(SimpleInterface):
     """Join the participants' tables of runs and quality into the group's."""
 
     input_spec = _GroupQualityInputSpec
-    output_spec = _GroupQualityOutputSpec
+    output_spec = _TablesOutputSpec
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         known = {

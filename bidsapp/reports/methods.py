@@ -167,7 +167,7 @@ def _brain(analysis: Analysis) -> str:
         removed.insert(-1, f"the confounds {_words(denoise.columns)}")
     scaled = "scaled to unit variance" if denoise.scale else "not scaled"
     smoothed = (
-        f"Movie data were smoothed within the brain mask with a kernel of "
+        "Movie data were smoothed within the brain mask with a kernel of "
         f"{denoise.smoothing_fwhm_mm:g} mm full width at half maximum. "
         if denoise.smoothing_fwhm_mm
         else ""

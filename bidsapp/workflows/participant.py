@@ -36,7 +36,7 @@ from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
 _GLM_COPIES = 5  # float64 images of a run's size that nilearn holds at once while it fits
-_READ_COPIES = 2
+_READ_COPIES = 0.75  # the regions' voxels alone, with what comes of them, and the libraries
 
 
 def run(settings: Settings, analysis: Analysis) -> int:

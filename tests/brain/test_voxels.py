@@ -58,9 +58,13 @@ def test_number_formats(tmp_path: Path, name: str, kind: str, scaling: tuple[flo
 
 
 @pytest.mark.parametrize("fwhm", [2.0, 4.0, 8.0])
-def test_smoothing_is_nilearns_within_the_brain(tmp_path: Path, fwhm: float) -> None:
+@pytest.mark.parametrize("corner", [False, True])
+def test_smoothing_is_nilearns_within_the_brain(tmp_path: Path, fwhm: float, corner: bool) -> None:
     image = save(tmp_path / "a.nii.gz", data())
     mask = regions()
+    if corner:  # far from the rest of the brain, which is not looked at
+        mask[:, :, 5:] = False
+        mask[4:] = False
     raw, smooth = read_smoothed_voxels(tmp_path / "a.nii.gz", mask, brain(), fwhm)
     np.testing.assert_array_equal(raw, read_voxels(tmp_path / "a.nii.gz", mask))
     inside = image.get_fdata() * brain()[..., None]
@@ -113,6 +117,13 @@ def test_a_voxel_without_signal_gets_none_from_its_neighbours(tmp_path: Path) ->
     )
     assert found.dropped == {"V1v": 1}
     assert found.series["V1v"].shape[1] == mask.sum() - 1
+
+
+def test_regions_without_a_voxel_are_smoothed_to_nothing(tmp_path: Path) -> None:
+    save(tmp_path / "a.nii.gz", data())
+    nothing = np.zeros(SHAPE, bool)
+    raw, smooth = read_smoothed_voxels(tmp_path / "a.nii.gz", nothing, brain(), 4.0)
+    assert raw.shape == smooth.shape == (N, 0)
 
 
 def test_smoothing_says_what_is_wrong_with_a_file(tmp_path: Path) -> None:
