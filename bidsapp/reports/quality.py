@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from bidsapp.arrays import Bools
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Table, Text, cell, listed, table_of
@@ -34,8 +35,6 @@ RUN_COLUMNS = {
     "fd_max": "max",
     "fd_over_half_mm": "over 0.5",
     "dvars_mean": "DVARS mean",
-    "dvars_max": "max",
-    "n_confounds": "confounds",
     "df_left": "df left",
     "flags": "flags",
 }
@@ -84,8 +83,9 @@ def _in_runs(runs: Sequence[str], n_runs: int) -> str:
     return "" if len(runs) == n_runs else f" (run {listed(runs)})"
 
 
-def _has(flags: "pd.Series[str]", flag: str) -> "pd.Series[bool]":
-    return flags.fillna("").astype(str).str.contains(flag, regex=False)
+def _has(flags: "pd.Series[str]", flag: str) -> Bools:
+    """Tell which rows have a flag; a column without any is read as numbers, all missing."""
+    return np.array([isinstance(said, str) and flag in said for said in flags], np.bool_)
 
 
 def _with_rdm(regions: pd.DataFrame) -> pd.DataFrame:
