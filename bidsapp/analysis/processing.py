@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bidsapp.analysis.part import NonNegative, Part, Positive
+from bidsapp.analysis.part import Dissimilarity, NonNegative, Part, Positive
 
 
 class CompCor(Part):
@@ -53,6 +53,13 @@ class Denoise(Part):
     scale: bool = False  # residuals to unit variance
 
 
+class Dissimilarities(Part):
+    """How unlike the patterns of two volumes are, in the brain and in models."""
+
+    brain: Dissimilarity = "correlation"
+    models: dict[str, Dissimilarity] = {}  # instead of the catalogue's
+
+
 class Robust(Part):
     """Keys of the mode that guards against temporal autocorrelation."""
 
@@ -75,4 +82,4 @@ class FeatureTable(Part):
     name: Annotated[str, Field(pattern="^[0-9a-zA-Z-]+$")]
     files: dict[str, str]  # run: glob below --stimuli
     columns: tuple[str, ...] = ()  # none: all but onset and duration
-    dissimilarity: Literal["euclidean", "correlation"] = "euclidean"
+    dissimilarity: Dissimilarity = "euclidean"

@@ -10,11 +10,12 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bidsapp.analysis.part import Fit, Hemisphere, Mode, Part
+from bidsapp.analysis.part import Dissimilarity, Fit, Hemisphere, Mode, Part
 from bidsapp.analysis.processing import (
     Censor,
     CompCor,
     Denoise,
+    Dissimilarities,
     FeatureTable,
     Robust,
     Statistics,
@@ -35,6 +36,8 @@ __all__ = [
     "CompCor",
     "Contrast",
     "Denoise",
+    "Dissimilarities",
+    "Dissimilarity",
     "FeatureTable",
     "FilmRun",
     "Fit",
@@ -63,6 +66,7 @@ class Analysis(Part):
     functional: FunctionalRegions = FunctionalRegions()
     atlas: AtlasRegions = AtlasRegions()
     denoise: Denoise = Denoise()
+    dissimilarity: Dissimilarities = Dissimilarities()
     models: tuple[str, ...] = Field(min_length=1)  # names of the catalogue or of feature_tables
     feature_tables: tuple[FeatureTable, ...] = ()
     modes: tuple[Mode, ...] = ("replicate", "robust")
@@ -101,6 +105,20 @@ class Analysis(Part):
                 raise ValueError(
                     f"feature table {table.name} has no file of run {', '.join(absent)}: "
                     "name one for every run of the movie"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _dissimilarities_of_models(self) -> Self:
+        for name in self.dissimilarity.models:
+            if name not in self.models:
+                raise ValueError(
+                    f"dissimilarity.models names {name!r}; models are {', '.join(self.models)}"
+                )
+            if self.feature_table(name):
+                raise ValueError(
+                    f"dissimilarity.models names the feature table {name}: "
+                    "set dissimilarity in the table itself"
                 )
         return self
 

@@ -8,17 +8,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Floats
 from bidsapp.dataset.textfiles import sidecar, write_json
 from bidsapp.errors import InputError
 from bidsapp.files import whole_file
 
 Kind = Literal["region", "layer"]
-Dissimilarity = Literal["correlation", "euclidean"]
 
 _MEASURES = {
     "correlation": "1 minus the Pearson correlation of the patterns of two volumes",
     "euclidean": "Euclidean distance between the patterns of two volumes",
+    "cosine": "1 minus the cosine between the patterns of two volumes",
 }
 
 

@@ -17,13 +17,12 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.analysis.spec import FeatureTable
+from bidsapp.analysis.spec import Dissimilarity, FeatureTable
 from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import OutputTree, write_rdms
-from bidsapp.dataset.rdms import Dissimilarity
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.rdm import correlation_distance, euclidean_distance
+from bidsapp.rsa.rdm import DISTANCES
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.feature_tables import check_table, table_features
 from bidsapp.vision.features import extract, scratch_bytes
@@ -31,7 +30,6 @@ from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.runs import PlacedRun
 
 _BATCH = 32
-_DISTANCES = {"correlation": correlation_distance, "euclidean": euclidean_distance}
 
 
 class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
@@ -41,6 +39,7 @@ class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     made_from = traits.Dict(mandatory=True, desc="model: fingerprint of all that it is made from")
     version = traits.Str(mandatory=True, desc="of this app: another may compute another way")
     labels = traits.Dict(mandatory=True, desc="model: desc label")
+    dissimilarities = traits.Dict(mandatory=True, desc="model: of two volumes' responses")
     tables = traits.List(traits.Dict, mandatory=True, desc="the analysis file's feature tables")
     stimuli_dir = Directory(exists=True, mandatory=True)
     task = traits.Str(mandatory=True)
@@ -98,10 +97,10 @@ class ModelRDMs(SimpleInterface):
         )
         for entry in entries:
             layers = responses.pop(entry.name)
-            rdms = {
-                layer: _DISTANCES[entry.dissimilarity](units) for layer, units in layers.items()
-            }
-            self._write(tree, film, entry.name, rdms, entry.dissimilarity)
+            dissimilarity: Dissimilarity = inputs.dissimilarities[entry.name]
+            distance = DISTANCES[dissimilarity]
+            rdms = {layer: distance(units) for layer, units in layers.items()}
+            self._write(tree, film, entry.name, rdms, dissimilarity)
 
     def _table(self, tree: OutputTree, film: PlacedRun, table: FeatureTable) -> None:
         stimuli = Path(self.inputs.stimuli_dir)
@@ -114,7 +113,7 @@ class ModelRDMs(SimpleInterface):
             self.inputs.hrf_s,
         )
         check_table(table.name, features.shape[1], table.dissimilarity)
-        rdm = _DISTANCES[table.dissimilarity](features)
+        rdm = DISTANCES[table.dissimilarity](features)
         self._write(tree, film, table.name, {table.name: rdm}, table.dissimilarity)
 
     def _write(

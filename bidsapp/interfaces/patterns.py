@@ -16,13 +16,13 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.analysis.spec import Denoise
+from bidsapp.analysis.spec import Denoise, Dissimilarity
 from bidsapp.brain.denoise import nuisance_design
 from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, region_patterns
 from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
 from bidsapp.interfaces.masks import load_masks
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.rdm import correlation_distance
+from bidsapp.rsa.rdm import DISTANCES
 from bidsapp.tables.quality import Row, region_rows
 from bidsapp.tables.regions import LEAST_VOXELS
 
@@ -36,6 +36,7 @@ class _BrainRDMsInputSpec(BaseInterfaceInputSpec):
     repetition_time = traits.Float(mandatory=True, desc="s")
     start_time = traits.Float(mandatory=True, desc="s")
     denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
+    dissimilarity = traits.Str(mandatory=True, desc="of two volumes' patterns")
     lags_s = traits.List(traits.Float, mandatory=True, desc="lags of the autocorrelation")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the RDM file")
 
@@ -61,17 +62,18 @@ class BrainRDMs(SimpleInterface):
             Path(inputs.bold), load_masks(inputs.masks), design, spec.scale, self._smoothing(spec)
         )
         names = list(patterns.series)
+        dissimilarity: Dissimilarity = inputs.dissimilarity
         n_volumes = len(design.matrix)
         n_pairs = n_volumes * (n_volumes - 1) // 2
         rdms = np.full((len(names), n_pairs), np.nan, np.float32)
         for row, name in enumerate(names):
             if patterns.series[name].shape[1] >= LEAST_VOXELS:
-                rdms[row] = correlation_distance(patterns.series[name])
+                rdms[row] = DISTANCES[dissimilarity](patterns.series[name])
         tree = staged_tree(runtime.cwd)
-        path = tree.path("brain_rdms", **inputs.entities)
+        path = tree.path("brain_rdms", **inputs.entities, stat=f"{dissimilarity}distance")
         onsets = np.arange(n_volumes) * inputs.repetition_time + inputs.start_time
         descriptors = {"participant": inputs.entities["sub"], "run": inputs.entities["run"]}
-        write_rdms(path, rdms, names, "region", onsets, descriptors)
+        write_rdms(path, rdms, names, "region", onsets, descriptors, dissimilarity)
         quality = region_rows(patterns, inputs.entities["run"], inputs.repetition_time)
         described = {
             "CensoredVolumes": np.flatnonzero(design.censored),

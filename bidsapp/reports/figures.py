@@ -242,19 +242,22 @@ def rdm_grid(
     onsets_s: Floats,
     min_lag_s: float | None = None,
     shared_from_s: float | None = None,
+    measure: str = "1 − r",
 ) -> Figure:
     """Draw one RDM per region, all on one colour scale.
 
     Parameters
     ----------
     rdms
-        Condensed RDMs by region, each ``(n * (n - 1) / 2,)``, 1 - Pearson r; NaN is drawn grey.
+        Condensed RDMs by region, each ``(n * (n - 1) / 2,)``; NaN is drawn grey.
     onsets_s
         ``(n,)`` time of each volume, s.
     min_lag_s
         Pairs nearer than this are left out of the robust mode: drawn as two lines by the diagonal.
     shared_from_s
         Where the film begins that the next run shows again: drawn as a dashed cross.
+    measure
+        What the values are, for the colour bar.
     """
     columns = min(6, max(len(rdms), 1))
     rows = -(-max(len(rdms), 1) // columns)
@@ -284,7 +287,7 @@ def rdm_grid(
         figure.colorbar(
             picture,
             ax=list(axes),
-            label="dissimilarity (1 − r)",
+            label=f"dissimilarity ({measure})",
             shrink=min(1.0, 1.6 / rows),
             pad=0.01,
         )

@@ -7,13 +7,18 @@ from importlib.resources import files
 
 import yaml
 
-from bidsapp.analysis.spec import Analysis, Censor, Contrast, Fit, Localizer
+from bidsapp.analysis.spec import Analysis, Censor, Contrast, Dissimilarity, Fit, Localizer
 
 _HRF = {
     "glover": "the double-gamma response ({glover})",
     "glover + derivative": "the double-gamma response ({glover}) and its temporal derivative",
     "spm": "the double-gamma response ({spm})",
     "spm + derivative": "the double-gamma response ({spm}) and its temporal derivative",
+}
+_DISTANCE: dict[Dissimilarity, str] = {
+    "correlation": "1 less the Pearson correlation of",
+    "euclidean": "the Euclidean distance of",
+    "cosine": "1 less the cosine between",
 }
 _NOISE = {"ar1": "a first-order autoregressive noise model", "ols": "ordinary least squares"}
 _FITS: dict[Fit, str] = {
@@ -175,8 +180,8 @@ def _brain(analysis: Analysis) -> str:
     return (
         f"{smoothed}From each voxel of a region, run by run, {_words(removed)} were regressed out "
         f"in one step; residuals were {scaled}. {_censoring(denoise.censor)}The "
-        "dissimilarity of two volumes of a run was 1 less the Pearson correlation of their "
-        f"patterns over the region's voxels ({_cite('rsa')})."
+        f"dissimilarity of two volumes of a run was {_DISTANCE[analysis.dissimilarity.brain]} "
+        f"their patterns over the region's voxels ({_cite('rsa')})."
     )
 
 

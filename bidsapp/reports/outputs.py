@@ -56,6 +56,7 @@ class Outputs:
             task=movie.task,
             run=run,
             space=self.space,
+            stat=f"{self.analysis.dissimilarity.brain}distance",
         )
 
     def rdm_files(self, participant: str) -> dict[str, Path]:

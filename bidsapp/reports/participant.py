@@ -43,6 +43,8 @@ REGION_COLUMNS = {
     "flags": "flags",
 }
 
+MEASURES = {"correlation": "1 − r", "euclidean": "Euclidean distance", "cosine": "1 − cosine"}
+
 
 def participant_sections(
     outputs: Outputs, participant: str, facts: RunFacts, background: Volume | None
@@ -178,12 +180,15 @@ class _Page:
         absent = [name for name in self.outputs.analysis.region_names if name not in known]
         cross = "; the dashed cross marks the film that the next run shows again" if shared else ""
         lag = self.outputs.analysis.robust.min_lag_s
+        measure = MEASURES[self.outputs.analysis.dissimilarity.brain]
         yield self.album.picture(
             f"rdms-run-{run.run}",
-            rdm_grid({name: known[name] for name in regions}, content.onsets_s, lag, shared),
+            rdm_grid(
+                {name: known[name] for name in regions}, content.onsets_s, lag, shared, measure
+            ),
             alt=f"Dissimilarity matrices of run {run.run}, one for each of {len(regions)} regions: "
             f"{listed(regions)}.",
-            caption=f"Dissimilarity (1 − r) of the volumes of run {run.run}, one matrix per "
+            caption=f"Dissimilarity ({measure}) of the volumes of run {run.run}, one matrix per "
             f"region, on one colour scale. Pairs between the white lines are nearer than {lag:g} "
             f"s and left out of the mode robust{cross}. Without a matrix: {listed(absent)}.",
             source=files[run.run],

@@ -4,11 +4,12 @@ An RDM is kept condensed: the upper triangle, row by row, as ``scipy.spatial.dis
 and rsatoolbox order it. A volume whose pattern says nothing has NaN in all its pairs.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from math import isqrt
 
 import numpy as np
 
+from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Bools, Floats
 
 
@@ -38,13 +39,32 @@ def correlation_distance(patterns: Floats, block: int = 16384) -> Floats:
     """
     mean, norm = _row_moments(patterns, block)
     defined = np.isfinite(norm) & (norm > 0)
-    mean, norm = np.where(defined, mean, 0.0)[:, None], np.where(defined, norm, 1.0)[:, None]
-    product = np.zeros((len(patterns), len(patterns)))
-    for piece in _blocks(patterns, block):
-        unit = np.where(defined[:, None], piece - mean, 0.0) / norm
-        unit = unit.astype(np.float64 if patterns.dtype == np.float64 else np.float32, copy=False)
-        product += unit @ unit.T
-    return _condense(1.0 - np.clip(product, -1.0, 1.0), defined)
+    return _angular(patterns, mean, norm, defined, block)
+
+
+def cosine_distance(patterns: Floats, block: int = 16384) -> Floats:
+    """Dissimilarity of each pair of volumes: one minus the cosine between their patterns.
+
+    Parameters
+    ----------
+    patterns
+        Shape (n_volumes, n_units), memory-mapped or not; read twice, ``block`` units at a time.
+    block
+        Units held in memory at once, as float64.
+
+    Returns
+    -------
+    Floats
+        Shape (n_volumes (n_volumes - 1) / 2,), float32, between 0 and 2. A volume of zeros alone,
+        or with a value that is not finite, has NaN in all its pairs.
+    """
+    squares = np.zeros(len(patterns))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for piece in _blocks(patterns, block):
+            squares += (piece**2).sum(axis=1)
+    norm = np.sqrt(squares)
+    defined = np.isfinite(norm) & (norm > 0)
+    return _angular(patterns, np.zeros(len(patterns)), norm, defined, block)
 
 
 def euclidean_distance(patterns: Floats, block: int = 16384) -> Floats:
@@ -74,6 +94,14 @@ def euclidean_distance(patterns: Floats, block: int = 16384) -> Floats:
         product += kept @ kept.T
     squares = np.diag(product)
     return _condense(np.sqrt(np.maximum(squares[:, None] + squares - 2 * product, 0.0)), defined)
+
+
+DISTANCES: Mapping[Dissimilarity, Callable[[Floats], Floats]] = {
+    "correlation": correlation_distance,
+    "euclidean": euclidean_distance,
+    "cosine": cosine_distance,
+}
+"""Each dissimilarity by the name that analysis files and catalogues give it."""
 
 
 def to_square(rdm: Floats) -> Floats:
@@ -160,6 +188,17 @@ def _row_moments(patterns: Floats, block: int) -> tuple[Floats, Floats]:
             seen += width
     # Rounding gives a constant row a tiny norm; only the values themselves tell.
     return mean, np.where(varies, np.sqrt(squares), 0.0)
+
+
+def _angular(patterns: Floats, origin: Floats, norm: Floats, defined: Bools, block: int) -> Floats:
+    """One less the products of patterns, each about its own origin and of unit length."""
+    origin, norm = np.where(defined, origin, 0.0)[:, None], np.where(defined, norm, 1.0)[:, None]
+    product = np.zeros((len(patterns), len(patterns)))
+    for piece in _blocks(patterns, block):
+        unit = np.where(defined[:, None], piece - origin, 0.0) / norm
+        unit = unit.astype(np.float64 if patterns.dtype == np.float64 else np.float32, copy=False)
+        product += unit @ unit.T
+    return _condense(1.0 - np.clip(product, -1.0, 1.0), defined)
 
 
 def _condense(square: Floats, defined: Bools) -> Floats:

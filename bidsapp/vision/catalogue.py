@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bidsapp.analysis.part import Dissimilarity
 from bidsapp.errors import UsageError
 
 Colours = tuple[float, float, float]
@@ -48,7 +49,7 @@ class ModelEntry(_Part):
     input: ClipInput
     layers: tuple[str, ...] = Field(min_length=1)
     tap: Literal["output", "input"] = "output"
-    dissimilarity: Literal["correlation", "euclidean"] = "correlation"
+    dissimilarity: Dissimilarity = "correlation"
 
     @model_validator(mode="after")
     def _is_one_model(self) -> Self:

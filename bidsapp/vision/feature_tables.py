@@ -10,7 +10,7 @@ from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.hemodynamics import HRF_S, interval_weights
 
-MIN_COLUMNS_FOR_CORRELATION = 10
+MIN_COLUMNS_FOR_ANGLES = 10
 _TIMES = ("onset", "duration")
 _BLOCK = 2048  # rows at a time
 
@@ -67,19 +67,19 @@ def table_features(
 
 
 def check_table(name: str, n_columns: int, dissimilarity: str) -> None:
-    """Refuse correlation between patterns of few columns.
+    """Refuse correlation and cosine between patterns of few columns.
 
-    With few columns 1 - r takes only values that say little: with two it is 0 or 2.
+    With few columns angles take only values that say little: with two, 1 - r is 0 or 2.
 
     Raises
     ------
     UsageError
-        Correlation is asked for with fewer than 10 columns.
+        Correlation or cosine is asked for with fewer than 10 columns.
     """
-    if dissimilarity == "correlation" and n_columns < MIN_COLUMNS_FOR_CORRELATION:
+    if dissimilarity != "euclidean" and n_columns < MIN_COLUMNS_FOR_ANGLES:
         raise UsageError(
             f"feature table '{name}' has {n_columns} columns, too few for dissimilarity: "
-            f"correlation (at least {MIN_COLUMNS_FOR_CORRELATION}); use dissimilarity: euclidean"
+            f"{dissimilarity} (at least {MIN_COLUMNS_FOR_ANGLES}); use dissimilarity: euclidean"
         )
 
 

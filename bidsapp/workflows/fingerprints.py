@@ -14,7 +14,7 @@ from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.film import FilmPlan
-from bidsapp.workflows.models import model_rdm_files
+from bidsapp.workflows.models import dissimilarity, model_rdm_files
 
 _DECIMALS = 4  # of times in s: what is closer changes no RDM
 # What the catalogue says of a model without changing what it computes.
@@ -74,7 +74,8 @@ def fingerprint(settings: Settings, analysis: Analysis, film: PlacedRun, model: 
             "frame_index": film.frame_index.tolist(),
             "frame_times": _rounded(film.frame_times),
             "crop": analysis.movie.crop,
-            "model": entry.model_dump(mode="json", exclude=_WORDING),
+            "model": entry.model_dump(mode="json", exclude=_WORDING)
+            | {"dissimilarity": dissimilarity(settings, analysis, model)},
         }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
 

@@ -54,6 +54,7 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
                 task=movie.task,
                 run=run.run,
                 space=settings.output_space,
+                stat=f"{analysis.dissimilarity.brain}distance",
             )
             for label in tree.participants()
         }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bidsapp.analysis.spec import Analysis
+from bidsapp.analysis.spec import Analysis, Dissimilarity
 from bidsapp.dataset.derivatives import (
     OutputTree,
     desc_labels,
@@ -33,7 +33,9 @@ def check_models(settings: Settings, analysis: Analysis) -> None:
 def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:
     """Name the RDM file of every run and model: run to files in the order of the models."""
     tree, labels = OutputTree(settings.output_dir), desc_labels(analysis.models)
-    stats = {model: _statistic(settings, analysis, model) for model in analysis.models}
+    stats = {
+        model: f"{dissimilarity(settings, analysis, model)}distance" for model in analysis.models
+    }
     task = analysis.movie.task
     return {
         run.run: [
@@ -99,7 +101,12 @@ def made_repetition_time(settings: Settings, analysis: Analysis) -> float | None
     return float(onsets[1] - onsets[0])
 
 
-def _statistic(settings: Settings, analysis: Analysis, model: str) -> str:
+def dissimilarity(settings: Settings, analysis: Analysis, model: str) -> Dissimilarity:
+    """Tell how unlike two volumes' responses of a model are said to be.
+
+    The analysis file's word goes before the catalogue's; a feature table has its own.
+    """
+    if model in analysis.dissimilarity.models:
+        return analysis.dissimilarity.models[model]
     table = analysis.feature_table(model)
-    entry = table or find_model(model, settings.model_catalogue)
-    return f"{entry.dissimilarity}distance"
+    return (table or find_model(model, settings.model_catalogue)).dissimilarity

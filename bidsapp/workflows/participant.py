@@ -238,6 +238,7 @@ class _Steps:
             repetition_time=run.repetition_time,
             start_time=run.start_time,
             denoise=self.analysis.denoise.model_dump(mode="json"),
+            dissimilarity=self.analysis.dissimilarity.brain,
             lags_s=list(self.analysis.statistics.autocorrelation_s),
             entities=self._entities(run) | {"run": run.run, "space": self.settings.output_space},
         )

@@ -27,7 +27,7 @@ from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import model_rdm_files, note_warnings
+from bidsapp.workflows.models import dissimilarity, model_rdm_files, note_warnings
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -143,6 +143,7 @@ def _rdms_node(
         made_from=dict(models),
         version=__version__,
         labels=desc_labels(analysis.models),
+        dissimilarities={model: dissimilarity(settings, analysis, model) for model in models},
         tables=[table.model_dump(mode="json") for table in analysis.feature_tables],
         stimuli_dir=str(settings.stimuli_dir),
         task=analysis.movie.task,

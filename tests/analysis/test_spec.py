@@ -73,6 +73,8 @@ def contrast(content, plus, minus):
         (lambda c: c["denoise"]["censor"].update(fd=1), ["denoise.censor.fd", "min_volumes"]),
         (lambda c: c["denoise"]["censor"].update(after=1), ["denoise.censor", "before and after"]),
         (lambda c: c["robust"].update(min_lag_s="long"), ["robust.min_lag_s"]),
+        (lambda c: c.update(dissimilarity={"brain": "cos"}), ["dissimilarity.brain", "'cosine'"]),
+        (lambda c: c.update(dissimilarity={"models": {"x": "cosine"}}), ["'x'", "resnet18"]),
         (lambda c: tables(c, {"x": "12345678", "x ": "12345678"}), ["feature table", "twice"]),
         (lambda c: tables(c, {"x": "1234568"}), ["feature table x", "no file of run 7"]),
     ],

@@ -6,7 +6,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import pdist, squareform
 
 from bidsapp.rsa.rdm import (
+    DISTANCES,
     correlation_distance,
+    cosine_distance,
     euclidean_distance,
     n_volumes_of,
     to_square,
@@ -91,6 +93,60 @@ def test_euclidean_volume_that_is_not_finite_is_undefined():
     rdm = euclidean_distance(patterns)
     np.testing.assert_array_equal(volume_defined(rdm), [True, True, True, True, False, True])
     np.testing.assert_allclose(to_square(rdm)[:4, :4], squareform(pdist(patterns[:4])), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+@pytest.mark.parametrize("block", [7, 1000])
+def test_distances_of_memory_mapped_patterns_agree_with_scipy(tmp_path, name, block):
+    patterns = np.random.default_rng(8).normal(0.5, 1, (20, 90)).astype(np.float32)
+    mapped = np.memmap(tmp_path / "features", np.float32, "w+", shape=patterns.shape)
+    mapped[:] = patterns
+    rdm = DISTANCES[name](mapped, block)
+    assert rdm.dtype == np.float32
+    np.testing.assert_allclose(rdm, pdist(patterns.astype(float), name), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [0.0, np.nan, np.inf])
+def test_cosine_volume_without_pattern_is_undefined(bad):
+    patterns = np.random.default_rng(9).normal(size=(6, 30))
+    whole = to_square(cosine_distance(patterns))
+    if bad == 0:
+        patterns[3] = 0
+    else:
+        patterns[3, 5] = bad
+    rdm = cosine_distance(patterns, block=11)
+    np.testing.assert_array_equal(volume_defined(rdm), [True, True, True, False, True, True])
+    np.testing.assert_allclose(to_square(rdm)[:3, :3], whole[:3, :3], atol=1e-6)
+
+
+def test_a_constant_pattern_has_a_cosine_but_no_correlation():
+    patterns = np.random.default_rng(10).normal(size=(5, 30))
+    patterns[1] = 2.5
+    assert volume_defined(cosine_distance(patterns)).all()
+    assert not volume_defined(correlation_distance(patterns))[1]
+
+
+@given(patterns_strategy, st.floats(0.1, 10), st.integers(0, 2**31))
+def test_rotation_and_scale_keep_angles_and_rotation_keeps_distances(patterns, scale, seed):
+    n_units = patterns.shape[1]
+    rotation = np.linalg.qr(np.random.default_rng(seed).normal(size=(n_units, n_units)))[0]
+    turned = patterns @ rotation
+    np.testing.assert_allclose(
+        cosine_distance(scale * turned), cosine_distance(patterns), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        euclidean_distance(scale * turned),
+        scale * euclidean_distance(patterns),
+        rtol=1e-5,
+        atol=1e-3,
+    )
+
+
+@given(patterns_strategy, st.floats(-10, 10))
+def test_a_shift_of_every_pattern_keeps_euclidean_distances(patterns, shift):
+    np.testing.assert_allclose(
+        euclidean_distance(patterns + shift), euclidean_distance(patterns), atol=1e-3
+    )
 
 
 @given(patterns_strategy, st.floats(0.1, 10), st.floats(-10, 10))

@@ -101,6 +101,8 @@ def test_correlation_needs_ten_columns() -> None:
     check_table("light", 3, "euclidean")
     with pytest.raises(UsageError, match="'light' has 9 columns"):
         check_table("light", 9, "correlation")
+    with pytest.raises(UsageError, match="too few for dissimilarity: cosine"):
+        check_table("light", 9, "cosine")
 
 
 def test_real_annotations_show_the_shared_film(shared_data: Path) -> None:
