@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 Hemisphere = Literal["L", "R"]
 Fit = Literal["ols", "nnls", "ridge"]
 Mode = Literal["replicate", "robust"]
+Comparator = Literal[
+    "pearson", "spearman", "rho-a", "tau-a", "cosine", "whitened", "cka", "cka-debiased"
+]
 Dissimilarity = Literal["correlation", "euclidean", "cosine"]  # of two volumes' patterns
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]

@@ -4,7 +4,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from bidsapp.analysis.part import Dissimilarity, NonNegative, Part, Positive
+from bidsapp.analysis.part import (
+    Comparator,
+    Dissimilarity,
+    Fit,
+    Mode,
+    NonNegative,
+    Part,
+    Positive,
+)
 
 
 class CompCor(Part):
@@ -57,7 +65,7 @@ class Dissimilarities(Part):
     """How unlike the patterns of two volumes are, in the brain and in models."""
 
     brain: Dissimilarity = "correlation"
-    models: dict[str, Dissimilarity] = {}  # instead of the catalogue's
+    models: dict[str, Dissimilarity] = Field(default_factory=dict)  # instead of the catalogue's
 
 
 class Robust(Part):
@@ -66,6 +74,28 @@ class Robust(Part):
     min_lag_s: NonNegative = 20.0
     trim_shared_film: bool = True
     penalties: tuple[Positive, ...] = tuple(10 ** (-4 + 0.5 * i) for i in range(17))
+
+
+class Comparators(Part):
+    """Other ways to compare model RDMs with brain RDMs, beside regression."""
+
+    methods: tuple[Comparator, ...] = ()  # none: no comparators
+    models: tuple[str, ...] = ()  # none: all
+    regions: tuple[str, ...] = ()  # none: all
+    layers: bool = True  # each layer, beside the prediction from all of them
+    fit: Fit = "ols"  # of that prediction
+
+
+class Searchlight(Part):
+    """Spheres round voxels, scored as regions are."""
+
+    models: tuple[str, ...] = ()  # none: no searchlight
+    layers: dict[str, tuple[str, ...]] = Field(default_factory=dict)  # each alone, by model
+    radius_mm: Positive = 9.0
+    centres: Literal["brain", "regions"] = "brain"
+    stride: Annotated[int, Field(ge=1)] = 1  # every how many voxels along each axis
+    mode: Mode = "robust"
+    fit: Fit = "ols"
 
 
 class Statistics(Part):

@@ -10,14 +10,16 @@ from typing import Any, Self
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from bidsapp.analysis.part import Dissimilarity, Fit, Hemisphere, Mode, Part
+from bidsapp.analysis.part import Comparator, Dissimilarity, Fit, Hemisphere, Mode, Part
 from bidsapp.analysis.processing import (
     Censor,
+    Comparators,
     CompCor,
     Denoise,
     Dissimilarities,
     FeatureTable,
     Robust,
+    Searchlight,
     Statistics,
 )
 from bidsapp.analysis.regions import (
@@ -34,6 +36,8 @@ __all__ = [
     "AtlasRegions",
     "Censor",
     "CompCor",
+    "Comparator",
+    "Comparators",
     "Contrast",
     "Denoise",
     "Dissimilarities",
@@ -49,6 +53,7 @@ __all__ = [
     "Movie",
     "Robust",
     "SearchSphere",
+    "Searchlight",
     "Statistics",
     "changed",
     "default_analysis",
@@ -73,6 +78,8 @@ class Analysis(Part):
     fits: tuple[Fit, ...] = ("ols", "nnls", "ridge")
     robust: Robust = Robust()
     statistics: Statistics = Statistics()
+    comparators: Comparators = Comparators()
+    searchlight: Searchlight = Searchlight()
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -120,6 +127,19 @@ class Analysis(Part):
                     f"dissimilarity.models names the feature table {name}: "
                     "set dissimilarity in the table itself"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _extras_known(self) -> Self:
+        for key, names, known in (
+            ("comparators.models", self.comparators.models, self.models),
+            ("comparators.regions", self.comparators.regions, self.region_names),
+            ("searchlight.models", self.searchlight.models, self.models),
+            ("searchlight.layers", self.searchlight.layers, self.models),
+        ):
+            for name in names:
+                if name not in known:
+                    raise ValueError(f"{key} names {name!r}, which is none of {', '.join(known)}")
         return self
 
     @property

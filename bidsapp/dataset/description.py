@@ -37,6 +37,7 @@ _DESCRIPTIONS = {
     "lag": "Similarity against the least lag between volumes",
     "components": "Principal components of each model's layers",
     "split": "Variance explained by layers and by their combination",
+    "comparators": "Similarity of layers and regions by ranks, whitening or kernel alignment",
 }
 
 

@@ -16,7 +16,7 @@ from bidsapp.files import whole_file
 
 Kind = Literal["region", "layer"]
 
-_MEASURES = {
+_MEASURES: dict[Dissimilarity, str] = {
     "correlation": "1 minus the Pearson correlation of the patterns of two volumes",
     "euclidean": "Euclidean distance between the patterns of two volumes",
     "cosine": "1 minus the cosine between the patterns of two volumes",
@@ -37,12 +37,15 @@ class RDMFile:
         (n_volumes,) time of each volume after the run's first, in seconds.
     descriptors
         What holds for all of them: participant, run, model, ...
+    dissimilarity
+        What the values are.
     """
 
     rdms: Floats
     names: tuple[str, ...]
     onsets_s: Floats
     descriptors: Mapping[str, str]
+    dissimilarity: Dissimilarity = "correlation"
 
 
 def write_rdms(
@@ -139,6 +142,7 @@ def read_rdms(path: Path) -> RDMFile:
         container = _rsatoolbox().load_rdm(str(path), file_type="hdf5")
         kind = next(kind for kind in ("region", "layer") if kind in container.rdm_descriptors)
         onsets_s = np.asarray(container.pattern_descriptors["onset_s"], np.float64)
+        measured = next(name for name in _MEASURES if name == container.dissimilarity_measure)
     except (OSError, KeyError, ValueError, StopIteration) as error:
         raise InputError(f"{path} is no RDM file of this app: delete it and run again") from error
     return RDMFile(
@@ -146,4 +150,5 @@ def read_rdms(path: Path) -> RDMFile:
         names=tuple(str(name) for name in container.rdm_descriptors[kind]),
         onsets_s=onsets_s,
         descriptors={key: str(value) for key, value in container.descriptors.items()},
+        dissimilarity=measured,
     )

@@ -8,6 +8,7 @@ from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Bunch,
     Directory,
+    File,
     SimpleInterface,
     TraitedSpec,
     traits,
@@ -15,13 +16,14 @@ from nipype.interfaces.base import (
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
-from bidsapp.dataset.derivatives import RDMFile, read_rdms, write_table
+from bidsapp.dataset.derivatives import RDMFile, read_rdms, read_table, write_table
 from bidsapp.errors import InputError
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.rsa.rdm import n_volumes_of, to_square
 from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
 from bidsapp.tables.columns import describe
+from bidsapp.tables.comparators import group_comparators, participant_comparators
 from bidsapp.tables.group import group_tables
 from bidsapp.tables.participant import participant_tables
 
@@ -65,6 +67,47 @@ class ParticipantSimilarity(SimpleInterface):
         return runtime
 
 
+class ParticipantComparators(SimpleInterface):
+    """Compare a participant's RDMs with layers' and predictions by ranks, whitening, CKA."""
+
+    input_spec = _ParticipantInputSpec
+    output_spec = _TablesOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        study = _Study(self.inputs)
+        table = participant_comparators(
+            study.runs, study.layers, study.dissimilarities, study.analysis
+        )
+        tree = staged_tree(runtime.cwd)
+        path = tree.path("participant_stats", **self.inputs.entities, desc="comparators")
+        write_table(path, table, describe("comparators", "participant"))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+
+class _GroupComparatorsInputSpec(BaseInterfaceInputSpec):
+    analysis = traits.Dict(mandatory=True, desc="the analysis")
+    tables = traits.List(File(exists=True), mandatory=True, desc="of the participants")
+    seed = traits.Int(mandatory=True, desc="of sign flips")
+
+
+class GroupComparators(SimpleInterface):
+    """Average the participants' comparators and test them; write the table."""
+
+    input_spec = _GroupComparatorsInputSpec
+    output_spec = _TablesOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        analysis = Analysis.model_validate(self.inputs.analysis)
+        tables = [read_table(Path(path)) for path in self.inputs.tables]
+        table = group_comparators(tables, _region_sets(analysis), self.inputs.seed)
+        tree = staged_tree(runtime.cwd)
+        path = tree.path("group_stats", task=analysis.movie.task, desc="comparators")
+        write_table(path, table, describe("comparators"))
+        self._results["staged"] = str(tree.root)
+        return runtime
+
+
 class _GroupInputSpec(_StudyInputSpec):
     seed = traits.Int(mandatory=True, desc="of the bootstrap")
 
@@ -82,10 +125,7 @@ class GroupStatistics(SimpleInterface):
             study.products(analysis.statistics.lag_curve_s),
             study.layers,
             analysis.region_names,
-            {
-                "functional": [region.name for region in analysis.functional.regions],
-                "atlas": list(analysis.atlas.regions),
-            },
+            _region_sets(analysis),
             analysis,
             self.inputs.seed,
         )
@@ -95,6 +135,14 @@ class GroupStatistics(SimpleInterface):
             write_table(path, table, describe(desc))
         self._results["staged"] = str(tree.root)
         return runtime
+
+
+def _region_sets(analysis: Analysis) -> dict[str, list[str]]:
+    """Families of regions for the correction of p."""
+    return {
+        "functional": [region.name for region in analysis.functional.regions],
+        "atlas": list(analysis.atlas.regions),
+    }
 
 
 class _Study:
@@ -108,16 +156,19 @@ class _Study:
         everyone = {label for files in self._brain_files.values() for label in files}
         self.participants = tuple(sorted(everyone))
         first = next(iter(self._model_files.values()))
-        self.layers = {
-            model: read_rdms(Path(path)).names
+        files = {
+            model: read_rdms(Path(path))
             for model, path in zip(self.analysis.models, first, strict=True)
         }
+        self.layers = {model: file.names for model, file in files.items()}
+        self.dissimilarities = {model: file.dissimilarity for model, file in files.items()}
 
     def products(self, lag_curve_s: Sequence[float]) -> StudyProducts:
         """Reduce all runs to the engine's products, one run in memory at a time."""
-        return study_products(self._runs(), self.analysis.robust.min_lag_s, lag_curve_s)
+        return study_products(self.runs(), self.analysis.robust.min_lag_s, lag_curve_s)
 
-    def _runs(self) -> Iterator[RunRDMs]:
+    def runs(self) -> Iterator[RunRDMs]:
+        """Read the RDMs of each run that any participant has, one run in memory at a time."""
         for film_run in self.analysis.movie.runs:
             files = self._brain_files.get(film_run.run)
             if not files:

@@ -1,6 +1,6 @@
 """Tables of the group: how close each model is to each region, over participants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations, product
 
 import numpy as np
@@ -54,7 +54,7 @@ def group_tables(
     ValueError
         A region is in no set or in several.
     """
-    families = _families(regions, region_sets)
+    families = families_of(regions, region_sets)
     similarities, pairs = [], []
     ceiling_of = {
         "replicate": ceilings(study.replicate),
@@ -77,8 +77,14 @@ def group_tables(
     }
 
 
-def _families(regions: Sequence[str], region_sets: Mapping[str, Sequence[str]]) -> list[str]:
-    """Name the set of each region."""
+def families_of(regions: Iterable[str], region_sets: Mapping[str, Sequence[str]]) -> list[str]:
+    """Name the set of each region, which is its family for the correction of p.
+
+    Raises
+    ------
+    ValueError
+        A region is in no set or in several.
+    """
     families = []
     for region in regions:
         sets = [name for name, members in region_sets.items() if region in members]
@@ -113,7 +119,7 @@ def _similarity(
         of_region = inference.finite_mean(getattr(ceiling, name), -1)
         table[f"ceiling_{name}"] = np.repeat(of_region, len(models))
     table["ci_low"], table["ci_high"] = low.ravel(), high.ravel()
-    _add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
+    add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
     table["p_null"] = table["p_null_max"] = np.nan
     table["note"] = [
         notes.joined(_notes(scores, table.iloc[row], m, region))
@@ -138,7 +144,7 @@ def _comparisons(
     table = _rows(scores, regions, ("model_a", "model_b"), names)
     table["n"] = test.n.ravel().astype(int)
     table["diff_z"] = test.mean.ravel()
-    _add_tests(table, test, difference, families, len(pairs), seed)
+    add_tests(table, test, difference, families, len(pairs), seed)
     return table
 
 
@@ -149,7 +155,7 @@ def _rows(
     return pd.DataFrame(rows, columns=["mode", "fit", "roi", *columns])
 
 
-def _add_tests(
+def add_tests(
     table: pd.DataFrame,
     test: inference.TTest,
     z: Floats,
@@ -157,7 +163,23 @@ def _add_tests(
     per_region: int,
     seed: int,
 ) -> None:
-    """Add the t test, its p corrected within each family, and the sign-flip test."""
+    """Add the t test, its p corrected within each family, and the sign-flip test.
+
+    Parameters
+    ----------
+    table
+        Gets the columns t, df, p, p_bonferroni, q_fdr and p_signflip.
+    test
+        The t tests of ``z``.
+    z
+        Shape (..., S), a test a row of ``table`` in all.
+    families
+        Family of each region; regions vary slowest over the rows.
+    per_region
+        Rows of each region.
+    seed
+        Of random sign flips.
+    """
     p = test.p.ravel()
     table["t"], table["df"], table["p"] = test.t.ravel(), test.df.ravel(), p
     bonferroni, q = np.full(p.shape, np.nan), np.full(p.shape, np.nan)

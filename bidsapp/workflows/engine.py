@@ -15,6 +15,8 @@ from bidsapp.settings import Settings
 from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
 
 LOGGER = logging.getLogger(__name__)
+EXTRAS = ("comparators", "searchlight")
+"""Steps of a participant that no other results rest on."""
 _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
 
 
@@ -83,6 +85,12 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
         match = _PARTICIPANT.search(step)
         found.setdefault(match[1] if match else step, reason)
     return found
+
+
+def only_extras_failed(crashes: Mapping[str, str], participant: str) -> bool:
+    """Tell whether no failed step of a participant is one that the other results rest on."""
+    steps = [step for step in crashes if participant in _PARTICIPANT.findall(step)]
+    return all(step.rsplit(".", 1)[-1] in EXTRAS for step in steps)
 
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from nipype.pipeline import engine
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, read_rdms
 from bidsapp.errors import InputError
-from bidsapp.interfaces.similarity import GroupStatistics
+from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
@@ -34,11 +34,11 @@ def run(settings: Settings, analysis: Analysis) -> int:
         LOGGER.warning("%s", warning)
     log_dir = log(settings, analysis)
     crashes = run_workflow(workflow, settings, log_dir, parallel=False)
-    if crashes:
+    if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
     facts = facts_of(settings, (*warnings, *plan_warnings(settings, analysis)))
     group_report(OutputTree(settings.output_dir), analysis, facts)
-    return 0
+    return end(crashes | _lacking(settings, analysis, brain_rdms))
 
 
 def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[str, Path]]:
@@ -74,13 +74,29 @@ def _left_out(settings: Settings, brain_rdms: Mapping[str, Mapping[str, Path]]) 
     )
 
 
+def _lacking(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> dict[str, str]:
+    """Say who has RDMs but not the comparators that the analysis asks for."""
+    if not analysis.comparators.methods:
+        return {}
+    known = comparator_tables(settings, analysis)
+    counted = {label for files in brain_rdms.values() for label in files}
+    return {
+        f"sub-{label}": "its comparators are missing in OUTPUT_DIR, and it is left out of the "
+        "group's: run the participant level for it again"
+        for label in sorted(counted - known.keys())
+    }
+
+
 def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     """Make the workflow of the group.
 
     Returns
     -------
     nipype workflow
-        All RDM files → statistics, and tables of quality → published tables.
+        All RDM files → statistics, and tables of quality → published tables; participants'
+        comparators → theirs.
 
     Raises
     ------
@@ -121,7 +137,37 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     for i, step in enumerate((statistics, quality), start=1):
         workflow.connect(step, "staged", staged, f"in{i}")
     workflow.connect(staged, "out", publish, "staged")
+    tables = comparator_tables(settings, analysis)
+    if tables:
+        comparators = engine.Node(
+            GroupComparators(
+                analysis=analysis.model_dump(mode="json"),
+                tables=[str(path) for path in tables.values()],
+                seed=settings.random_seed,
+            ),
+            name="comparators",
+        )
+        publish = engine.Node(
+            Publish(output_dir=str(settings.output_dir)),
+            name="publish_comparators",
+            run_without_submitting=True,
+        )
+        workflow.connect(comparators, "staged", publish, "staged")
     return workflow
+
+
+def comparator_tables(settings: Settings, analysis: Analysis) -> dict[str, Path]:
+    """Find the participants' comparators in OUTPUT_DIR, if the analysis has any."""
+    if not analysis.comparators.methods:
+        return {}
+    tree, movie = OutputTree(settings.output_dir), analysis.movie
+    paths = {
+        label: tree.path(
+            "participant_stats", sub=label, ses=movie.session, task=movie.task, desc="comparators"
+        )
+        for label in tree.participants()
+    }
+    return {label: path for label, path in paths.items() if path.is_file()}
 
 
 def _quality_files(

@@ -17,14 +17,14 @@ from bidsapp.errors import InputError
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.patterns import BrainRDMs
 from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
-from bidsapp.interfaces.similarity import ParticipantSimilarity
+from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, say, start, withdraw
 from bidsapp.workflows.checks import check_participant
-from bidsapp.workflows.engine import failed_participants, run_workflow
+from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.models import (
     made_repetition_time,
@@ -62,11 +62,12 @@ def run(settings: Settings, analysis: Analysis) -> int:
     workflow = init_participants_wf(
         settings, analysis, inputs.participants, model_rdm_files(settings, analysis)
     )
-    failed = failed_participants(run_workflow(workflow, settings, log_dir))
+    crashes = run_workflow(workflow, settings, log_dir)
+    failed = failed_participants(crashes)
     warnings = plan_warnings(settings, analysis)
     tree = OutputTree(settings.output_dir)
     for person in inputs.participants:
-        if person.participant not in failed:
+        if person.participant not in failed or only_extras_failed(crashes, person.participant):
             facts = facts_of(settings, (*person.missing, *warnings))
             try:
                 participant_report(tree, person.participant, analysis, facts, person.t1w)
@@ -175,13 +176,14 @@ def init_single_participant_wf(
         workflow.connect(localizer, "t_maps", regions[0], "t_maps")
         workflow.connect(localizer, "z_maps", regions[0], "z_maps")
         writers.append(localizer)
-    staged = engine.Node(Merge(len(writers)), name="staged")
-    for i, step in enumerate(writers, start=1):
-        workflow.connect(step, "staged", staged, f"in{i}")
-    publish = engine.Node(
-        Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
-    )
-    workflow.connect(staged, "out", publish, "staged")
+    steps.publish(workflow, writers, "publish")
+
+    if analysis.comparators.methods:
+        comparators = steps.comparators(model_rdms)
+        workflow.connect(
+            rdms, ("out", _by_run, names, inputs.participant), comparators, "brain_rdms"
+        )
+        steps.publish(workflow, [comparators], "publish_comparators")
     return workflow
 
 
@@ -266,14 +268,30 @@ class _Steps:
         return sorted(found, key=lambda run: order.index(run.run))
 
     def similarity(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
-        runs = {run.run for run in self.inputs.movie}
-        step = ParticipantSimilarity(
-            analysis=self.analysis.model_dump(mode="json"),
-            model_rdms={run: [str(f) for f in model_rdms[run]] for run in sorted(runs)},
-            repetition_time=self.inputs.movie[0].repetition_time,
-            entities=self._movie_entities(),
+        return self._node(ParticipantSimilarity(**self._study(model_rdms)), "similarity", 2)
+
+    def comparators(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
+        return self._node(ParticipantComparators(**self._study(model_rdms)), "comparators", 3)
+
+    def publish(self, workflow: engine.Workflow, writers: Sequence[engine.Node], name: str) -> None:
+        """Add a step that copies what other steps staged to OUTPUT_DIR when all are done."""
+        staged = engine.Node(Merge(len(writers)), name=f"staged_for_{name}")
+        for i, step in enumerate(writers, start=1):
+            workflow.connect(step, "staged", staged, f"in{i}")
+        step = Publish(output_dir=str(self.settings.output_dir))
+        workflow.connect(
+            staged, "out", engine.Node(step, name=name, run_without_submitting=True), "staged"
         )
-        return self._node(step, "similarity", 2)
+
+    def _study(self, model_rdms: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
+        """Give the inputs of the steps that compare RDMs."""
+        runs = {run.run for run in self.inputs.movie}
+        return {
+            "analysis": self.analysis.model_dump(mode="json"),
+            "model_rdms": {run: [str(f) for f in model_rdms[run]] for run in sorted(runs)},
+            "repetition_time": self.inputs.movie[0].repetition_time,
+            "entities": self._movie_entities(),
+        }
 
     def _node(self, step: object, name: str, mem_gb: float) -> engine.Node:
         return engine.Node(
