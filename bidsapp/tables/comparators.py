@@ -20,7 +20,7 @@ from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import add_tests, families_of
-from bidsapp.tables.scores import layer_columns
+from bidsapp.tables.scores import layer_columns, runs_of
 
 ALL_LAYERS = "all layers"
 """What the column ``layer`` holds for the prediction of a region's RDM from a whole model."""
@@ -98,7 +98,7 @@ def group_comparators(
         table["n"] = np.isfinite(r).sum(axis=1)
         table["r_mean"], table["r_sd"] = inference.finite_mean(r, 1), inference.finite_sd(r, 1)
         add_tests(table, test, z, families_of(table["roi"], region_sets), 1, seed)
-        shared = [said.get(key) for key in rows.index]
+        shared = said.loc[rows.index]
         table["note"] = [
             notes.joined(_group_notes(note, n, method, mode))
             for note, n in zip(shared, table["n"], strict=True)
@@ -107,8 +107,8 @@ def group_comparators(
     return pd.concat(parts, ignore_index=True)[list(describe("comparators"))]
 
 
-def _group_notes(shared: str | None, n: int, method: Comparator, mode: Mode) -> Iterator[str]:
-    if shared is not None:
+def _group_notes(shared: str, n: int, method: Comparator, mode: Mode) -> Iterator[str]:
+    if shared:
         yield shared
     if n and untested(method, mode):
         yield notes.NEVER_NEGATIVE
@@ -116,10 +116,10 @@ def _group_notes(shared: str | None, n: int, method: Comparator, mode: Mode) -> 
         yield notes.TOO_FEW_PARTICIPANTS
 
 
-def _common_note(of_rows: "pd.Series[str]") -> str | None:
+def _common_note(of_rows: "pd.Series[str]") -> str:
     """Return what all runs of all participants say alike, such as why a method is not applied."""
     said = set(of_rows.fillna(""))
-    return said.pop() or None if len(said) == 1 else None
+    return str(said.pop()) if len(said) == 1 else ""
 
 
 @dataclass(frozen=True)
@@ -145,10 +145,9 @@ class _Plan:
         """Fit every model with each run left out: mode to (R, 1, n_runs, p) of each model."""
         analysis = self.analysis
         study = study_products(runs, analysis.robust.min_lag_s)
-        products = {"replicate": study.replicate, "robust": study.robust}
         fit, penalties = analysis.comparators.fit, analysis.robust.penalties
         return {
-            mode: similarity(products[mode], self.models, mode, fit, penalties).weights
+            mode: similarity(runs_of(study, mode), self.models, mode, fit, penalties).weights
             for mode in analysis.modes
         }
 
@@ -216,7 +215,9 @@ class _Comparison:
             return self._table(method, [ALL_LAYERS], *table)
         r, note = np.full(shape, np.nan), np.full(shape, notes.ABSENT, object)
         layer = self.layer
-        if self.mode == "robust":  # whose weights are of columns of unit variance
+        if self.mode == "robust" and len(
+            self.there
+        ):  # whose weights are of columns of unit variance
             spread = np.where(self.constant, 1.0, layer.std(axis=1))
             layer = layer / spread[:, None]
         for row, target in zip(self.there, self.target, strict=True):
@@ -243,7 +244,7 @@ class _Comparison:
 def _pairs(run: RunRDMs, mode: Mode, min_lag_s: float) -> PairSet:
     """Pairs of a run that a mode compares, as the fits do."""
     n = n_volumes_of(run.models.shape[1])
-    defined = defined_volumes(run.models, run.targets)
+    (defined,) = defined_volumes(run.models, run.targets)
     if mode == "replicate":
         return all_pairs(n, defined)
     min_lag = lag_in_volumes(min_lag_s, run.repetition_time)

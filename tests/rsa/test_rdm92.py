@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from rsatoolbox.rdm import RDMs
+from rsatoolbox.rdm import compare as rsatoolbox_compare
 from scipy.io import loadmat
-from scipy.stats import rankdata, spearmanr
+from scipy.stats import kendalltau, rankdata, spearmanr
 
 from bidsapp.rsa.ceiling import ceilings
+from bidsapp.rsa.comparators import columns, compare
 from bidsapp.rsa.gram import run_products
 from bidsapp.rsa.pairs import all_pairs
 
@@ -59,3 +62,21 @@ def test_products_of_ranks_are_spearmans_correlations(matrices):
         for name in ("monkey", "animacy", "hmax", "v1")
     ]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_comparators_of_published_matrices(matrices):
+    models = np.array([matrices[name] for name in ("monkey", "animacy", "hmax", "v1")])
+    human = matrices["human"][None]
+    x, _ = columns(models, all_pairs(92), "replicate")
+    y, _ = columns(human, all_pairs(92), "replicate")
+    published = [[0.4389], [0.5882], [0.2217], [0.0393]]
+    np.testing.assert_allclose(compare("spearman", x, y), published, atol=5e-5)
+    assert compare("pearson", x, y)[0, 0] == pytest.approx(0.4912, abs=5e-5)
+    for method, name in (
+        ("tau-a", "tau-a"), ("rho-a", "rho-a"), ("whitened", "corr_cov"), ("cka", "cosine_cov"),
+    ):  # fmt: skip
+        plain = rsatoolbox_compare(RDMs(models), RDMs(human), method=name)
+        np.testing.assert_allclose(compare(method, x, y), plain, atol=1e-9, err_msg=method)
+    np.testing.assert_allclose(
+        compare("tau-a", x[:1], y), kendalltau(models[0], human[0])[0], atol=1e-5
+    )

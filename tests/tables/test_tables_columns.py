@@ -3,8 +3,14 @@ import pytest
 from bidsapp.tables.columns import describe
 
 TABLES = {
-    "participant": ("similarity", "weights", "autocorrelation", "regions", "quality", "runs"),
-    "group": ("similarity", "unique", "comparisons", "lag", "components", "split", "quality"),
+    "participant": (
+        *("similarity", "weights", "autocorrelation", "regions", "quality", "runs"),
+        "comparators",
+    ),
+    "group": (
+        *("similarity", "unique", "comparisons", "lag", "components", "split", "quality"),
+        "comparators",
+    ),
 }
 DESIGN = {
     ("participant", "similarity"): "mode fit roi model run r n_pairs note",
@@ -23,6 +29,10 @@ DESIGN = {
     ),
     ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd",
     ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",
+    ("participant", "comparators"): "mode method roi model layer run r n_pairs note",
+    ("group", "comparators"): (
+        "mode method roi model layer n r_mean r_sd t df p p_bonferroni q_fdr p_signflip note"
+    ),
     ("group", "split"): "mode roi model r2_part note",
 }
 

@@ -1,0 +1,189 @@
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from bidsapp.analysis.spec import Comparators, changed
+from bidsapp.rsa.pairs import all_pairs
+from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.study import study_products
+from bidsapp.tables import notes
+from bidsapp.tables.columns import describe
+from bidsapp.tables.comparators import ALL_LAYERS, group_comparators, participant_comparators
+
+LAYERS = {"good": ("first", "second"), "bad": ("only",)}
+SETS = {"functional": ("FFA",), "atlas": ("V1v", "V1d")}
+MODELS = {"good": slice(0, 2), "bad": slice(2, 3)}
+CORRELATION = dict.fromkeys(LAYERS, "correlation")
+METHODS = ("pearson", "spearman", "tau-a", "cosine", "whitened", "cka", "cka-debiased")
+KEYS = ["mode", "method", "roi", "model", "layer"]
+
+
+@pytest.fixture(scope="module")
+def chosen(analysis):
+    atlas = replace_atlas(analysis)
+    methods = Comparators(methods=METHODS, fit="ols")
+    return changed(analysis, models=tuple(LAYERS), comparators=methods, **atlas)
+
+
+def replace_atlas(analysis):
+    functional = analysis.functional.model_copy(
+        update={"regions": tuple(r for r in analysis.functional.regions if r.name == "FFA")}
+    )
+    return {
+        "functional": functional,
+        "atlas": analysis.atlas.model_copy(update={"regions": ("V1v", "V1d")}),
+    }
+
+
+def of_one(runs, participant, analysis):
+    alone = [run.of(np.array([participant])) for run in runs]
+    return participant_comparators(lambda: alone, LAYERS, CORRELATION, analysis)
+
+
+def cell(table, **keys):
+    rows = table
+    for key, value in keys.items():
+        rows = rows[rows[key] == value]
+    return rows
+
+
+def test_every_combination_has_its_row(runs, chosen):
+    table = of_one(runs, 0, chosen)
+    assert list(table) == list(describe("comparators", "participant"))
+    layers = [("good", "first"), ("good", "second"), ("bad", "only")]
+    names = [*layers, ("good", ALL_LAYERS), ("bad", ALL_LAYERS)]
+    expected = set(product(chosen.modes, METHODS, chosen.region_names, names, "1234"))
+    found = {
+        (row.mode, row.method, row.roi, (row.model, row.layer), row.run)
+        for row in table.itertuples()
+    }
+    assert found == expected
+    assert len(table) == len(expected)
+    missing = table["r"].isna()
+    assert (table["note"].notna() == missing).all()
+    assert set(table.loc[missing, "method"]) == {"cosine", "whitened", "cka", "cka-debiased"}
+
+
+def test_values_by_hand(runs, chosen):
+    table = of_one(runs, 1, chosen)
+    run = runs[2]
+    n = (1 + int(np.sqrt(1 + 8 * run.models.shape[1]))) // 2
+    index = np.sort(all_pairs(n).index)
+    layer, target = run.models[1][index], run.targets[0, 1][index]
+    keys = {"mode": "replicate", "roi": "FFA", "model": "good", "layer": "second", "run": "3"}
+    for method, plain in (("spearman", stats.spearmanr), ("tau-a", stats.kendalltau)):
+        (row,) = cell(table, method=method, **keys).itertuples()
+        assert row.r == pytest.approx(plain(layer, target)[0], abs=1e-5)
+        assert row.n_pairs == n * (n - 1) // 2
+
+
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+@pytest.mark.parametrize("fit", ["ols", "nnls"])
+def test_the_prediction_is_the_one_of_the_fits(runs, chosen, mode, fit):
+    """Pearson's r of the prediction, pair by pair, is the score that follows from products."""
+    chosen = changed(chosen, comparators=Comparators(methods=("pearson",), fit=fit))
+    table = cell(of_one(runs, 3, chosen), mode=mode, layer=ALL_LAYERS)
+    study = study_products([run.of(np.array([3])) for run in runs], chosen.robust.min_lag_s)
+    products = study.replicate if mode == "replicate" else study.robust
+    expected = similarity(products, MODELS, mode, fit).r[:, :, 0]
+    for (m, model), (r, roi) in product(enumerate(LAYERS), enumerate(chosen.region_names)):
+        found = cell(table, model=model, roi=roi)["r"]
+        np.testing.assert_allclose(found, expected[m, r], atol=1e-5)
+
+
+def test_fewer_methods_models_and_regions(runs, chosen):
+    asked = Comparators(methods=("cosine",), models=("bad",), regions=("V1d",), layers=False)
+    table = of_one(runs, 0, changed(chosen, comparators=asked))
+    assert set(table["model"]) == {"bad"}
+    assert set(table["roi"]) == {"V1d"}
+    assert set(table["layer"]) == {ALL_LAYERS}
+    assert len(table) == 2 * 4
+
+
+def test_gaps_are_said(runs, chosen):
+    runs[0].targets[1] = np.nan  # V1v is missing in one run
+    runs[1].targets[2] = np.nan  # V1d in two
+    runs[2].targets[2] = np.nan
+    runs[3] = replace(runs[3], models=np.vstack([runs[3].models[:2], np.ones_like(
+        runs[3].models[2:])]))  # fmt: skip
+    table = cell(of_one(runs, 0, chosen), method="spearman", mode="replicate")
+    absent = cell(table, roi="V1v", run="1")
+    assert set(absent["note"]) == {notes.ABSENT}
+    assert absent["r"].isna().all()
+    few = cell(table, roi="V1d", run="1", layer=ALL_LAYERS)
+    assert set(few["note"]) == {notes.TOO_FEW_RUNS}
+    assert cell(table, roi="V1d", run="1", layer="first")["r"].notna().all()
+    flat = cell(table, roi="FFA", run="4", model="bad", layer="only")
+    assert flat["r"].tolist() == [0]
+    assert set(flat["note"]) == {notes.CONSTANT}
+
+
+def test_undefined_volumes_are_left_out(runs, chosen):
+    n = (1 + int(np.sqrt(1 + 8 * runs[0].models.shape[1]))) // 2
+    rows, columns = np.triu_indices(n, 1)
+    without = (rows == 4) | (columns == 4)
+    runs[0].targets[0, 0, without] = np.nan
+    table = cell(of_one(runs, 0, chosen), mode="replicate", run="1", roi="FFA")
+    assert set(table["n_pairs"]) == {(n - 1) * (n - 2) // 2}
+    (row,) = cell(table, method="spearman", layer="first").itertuples()
+    expected = stats.spearmanr(runs[0].models[0][~without], runs[0].targets[0, 0][~without])[0]
+    assert row.r == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_run_too_short_for_far_pairs_is_said(runs, chosen):
+    chosen = changed(chosen, robust=chosen.robust.model_copy(update={"min_lag_s": 60.0}))
+    table = of_one(runs, 0, chosen)
+    far = cell(table, mode="robust")
+    assert set(far["note"]) == {notes.NO_PAIRS}
+    assert far["r"].isna().all()
+    assert cell(table, mode="replicate", method="spearman")["r"].notna().all()
+
+
+def test_group_by_hand(runs, chosen):
+    tables = [of_one(runs, s, chosen) for s in range(5)]
+    table = group_comparators(tables, SETS, seed=1)
+    assert list(table) == list(describe("comparators"))
+    assert not table.duplicated(KEYS).any()
+    of_each = pd.concat(
+        [t.groupby(KEYS)["r"].mean().rename(s) for s, t in enumerate(tables)], axis=1
+    )
+    for row in table.itertuples():
+        r = of_each.loc[(row.mode, row.method, row.roi, row.model, row.layer)].to_numpy()
+        if np.isnan(r).all():
+            assert row.n == 0
+            assert np.isnan(row.p)
+            assert "replicate" in row.mode or "pair" in row.note
+            continue
+        assert row.r_mean == pytest.approx(r.mean())
+        assert row.r_sd == pytest.approx(r.std(ddof=1))
+        if row.method in ("cosine", "cka") and row.mode == "replicate":
+            assert row.note == notes.NEVER_NEGATIVE
+            assert np.isnan(row.p)
+            assert np.isnan(row.p_signflip)
+        else:
+            t, p = stats.ttest_1samp(np.arctanh(r), 0)
+            assert (row.t, row.p) == pytest.approx((t, p))
+            its_set = next(regions for regions in SETS.values() if row.roi in regions)
+            family = cell(table, mode=row.mode, method=row.method)
+            made = family[family["roi"].isin(its_set)]["p"].notna().sum()
+            assert made in (len(its_set) * 5, len(its_set) * 3)  # with and without predictions
+            assert row.p_bonferroni == pytest.approx(min(1, p * made))
+    planted = cell(table, roi="FFA", model="good", layer=ALL_LAYERS, method="spearman")
+    nothing = cell(table, roi="V1d", model="bad", layer="only", method="spearman")
+    assert (planted["r_mean"] > 0.2).all()
+    assert (nothing["r_mean"].abs() < 0.05).all()
+
+
+def test_group_of_tables_that_differ(runs, chosen):
+    """A participant who lacks a region or run counts where it is there."""
+    first, second = (of_one(runs, s, chosen) for s in range(2))
+    second.loc[second["roi"] == "FFA", "r"] = np.nan
+    table = group_comparators([first, second], SETS, seed=1)
+    ffa = cell(table, roi="FFA", method="spearman")
+    assert set(ffa["n"]) == {1}
+    assert set(ffa["note"]) == {notes.TOO_FEW_PARTICIPANTS}
+    assert set(cell(table, roi="V1v", method="spearman")["n"]) == {2}
