@@ -97,6 +97,12 @@ class Searchlight(Part):
     mode: Mode = "robust"
     fit: Fit = "ols"
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Name of each map: of a model, or of a model and its layer."""
+        layers = [f"{model} {layer}" for model, its in self.layers.items() for layer in its]
+        return (*self.models, *layers)
+
 
 class Statistics(Part):
     """Keys of the group's statistics."""

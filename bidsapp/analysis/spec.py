@@ -147,6 +147,12 @@ class Analysis(Part):
         """Every region, functional ones first, in the order of the file."""
         return (*(region.name for region in self.functional.regions), *self.atlas.regions)
 
+    @property
+    def mapped_models(self) -> tuple[str, ...]:
+        """Models of the searchlight, whole or by layer, in the order of the models."""
+        asked = {*self.searchlight.models, *self.searchlight.layers}
+        return tuple(model for model in self.models if model in asked)
+
     def feature_table(self, model: str) -> FeatureTable | None:
         """Return the feature table of that name, if the model is one."""
         return next((table for table in self.feature_tables if table.name == model), None)

@@ -23,6 +23,8 @@ class RegionPatterns:
         where the volume is censored.
     dropped
         Region to the number of voxels left out because they never change.
+    voxels
+        Region to the mask of the voxels in ``series``, which are in the order of ``data[mask]``.
     tsnr
         Region to the temporal signal-to-noise ratio: each voxel's mean over the SD of its denoised
         series, over volumes that are not censored, averaged over voxels; NaN for a region without
@@ -31,6 +33,7 @@ class RegionPatterns:
 
     series: Mapping[str, Floats]
     dropped: Mapping[str, int]
+    voxels: Mapping[str, Bools]
     tsnr: Mapping[str, float]
 
 
@@ -72,7 +75,7 @@ def region_patterns(
     """
     names = list(masks)
     if not names:
-        return RegionPatterns({}, {}, {})
+        return RegionPatterns({}, {}, {}, {})
     union = np.logical_or.reduce([masks[name] for name in names])
     measured, raw = _read(bold, union, smoothing)
     _check(raw, design, bold)
@@ -88,14 +91,17 @@ def region_patterns(
         clean = (clean / np.where(changing, deviation, 1.0)).astype(np.float32)
     series: dict[str, Floats] = {}
     dropped: dict[str, int] = {}
+    voxels: dict[str, Bools] = {}
     tsnr: dict[str, float] = {}
     for name in names:
         inside = masks[name][union]
         kept = inside & changing
         series[name] = clean[:, kept]
         dropped[name] = int(np.count_nonzero(inside & ~changing))
+        voxels[name] = np.zeros_like(union)
+        voxels[name][union] = kept
         tsnr[name] = float(ratio[kept].mean()) if kept.any() else float("nan")
-    return RegionPatterns(series, dropped, tsnr)
+    return RegionPatterns(series, dropped, voxels, tsnr)
 
 
 def _read(bold: Path, mask: Bools, smoothing: Smoothing | None) -> tuple[Floats, Floats]:

@@ -94,7 +94,7 @@ class OutputTree:
         UsageError
             The folder already holds the results of another analysis or space.
         """
-        labels = desc_labels(analysis.models)
+        labels = desc_labels((*analysis.models, *analysis.searchlight.names))
         describe(self.root, analysis, space, sources, labels)
 
     def participants(self) -> tuple[str, ...]:

@@ -218,12 +218,12 @@ def _write_descriptions(root: Path, voxels: int, labels: Mapping[str, str]) -> N
     rows = [
         (f"desc-top{voxels}", f"The {voxels} voxels of highest t near a region's peaks", None),
         *((f"desc-{label}", text, None) for label, text in _DESCRIPTIONS.items()),
-        *((f"desc-{labels[name]}", "Dissimilarities of a model", name) for name in labels),
+        *((f"desc-{labels[name]}", "Dissimilarities or maps of a model", name) for name in labels),
     ]
     columns = {
         "desc_id": {"Description": "The desc entity in file names"},
         "description": {"Description": "What the files hold"},
-        "name": {"Description": "Name of the model in the catalogue, if it is a model"},
+        "name": {"Description": "Model by its name in the catalogue, and layer, if it is one"},
     }
     write_table(root / "descriptions.tsv", pd.DataFrame(rows, columns=list(columns)), columns)
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from nibabel import Nifti1Image
 
-from bidsapp.arrays import Bools
+from bidsapp.arrays import Bools, Floats
 from bidsapp.files import whole_file
 
 
@@ -14,6 +15,12 @@ def save_masks(path: Path, masks: Mapping[str, Bools]) -> Path:
     with whole_file(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **masks)
     return path
+
+
+def read_mask(path: str) -> tuple[Bools, Floats]:
+    """Read an image of a mask, and its 4 x 4 affine, voxels to RAS mm."""
+    image = Nifti1Image.from_filename(path)
+    return np.asarray(image.dataobj) > 0, image.affine
 
 
 def load_masks(paths: Sequence[str]) -> dict[str, Bools]:

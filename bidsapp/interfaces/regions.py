@@ -22,7 +22,7 @@ from bidsapp.analysis.spec import AtlasRegions, FunctionalRegions
 from bidsapp.arrays import Bools, Floats
 from bidsapp.dataset.atlas import open_atlas
 from bidsapp.dataset.derivatives import write_image, write_segmentation
-from bidsapp.interfaces.masks import save_masks
+from bidsapp.interfaces.masks import read_mask, save_masks
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rois.atlas import AtlasLabels, atlas_regions, carry_atlas
 from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
@@ -66,7 +66,7 @@ class FunctionalRegionMasks(SimpleInterface):
         spec = FunctionalRegions.model_validate(self.inputs.spec)
         transforms = _transforms(self.inputs, spec.template)
         t_maps, z_maps = _read_maps(self.inputs.t_maps), _read_maps(self.inputs.z_maps)
-        brain, affine = _read_mask(self.inputs.mask)
+        brain, affine = read_mask(self.inputs.mask)
         priors = native_priors(spec, transforms.to_template)
         found = find_regions(t_maps, z_maps, brain, affine, priors, spec)
 
@@ -91,7 +91,7 @@ class FunctionalRegionMasks(SimpleInterface):
                 metadata,
             )
         by_run = [
-            {region.name: region.mask for region in on_grid(*_read_mask(path))}
+            {region.name: region.mask for region in on_grid(*read_mask(path))}
             for path in self.inputs.movie_masks
         ]
         rows = functional_rows(found, spec, fewest_voxels(by_run))
@@ -144,7 +144,7 @@ class AtlasRegionMasks(SimpleInterface):
         grids: list[tuple[Bools, Floats, AtlasLabels]] = []
         by_run = []
         for path in self.inputs.movie_masks:
-            brain, affine = _read_mask(path)
+            brain, affine = read_mask(path)
             labels = next(
                 (
                     known
@@ -199,11 +199,6 @@ def _read_maps(paths: Mapping[str, str]) -> dict[str, Floats]:
     """Read maps; zero is what the model writes where it measured nothing, and becomes NaN."""
     maps = {name: Nifti1Image.from_filename(path).get_fdata() for name, path in paths.items()}
     return {name: np.where(values == 0, np.nan, values) for name, values in maps.items()}
-
-
-def _read_mask(path: str) -> tuple[Bools, Floats]:
-    image = Nifti1Image.from_filename(path)
-    return np.asarray(image.dataobj) > 0, image.affine
 
 
 def _write_rows(cwd: str, table: pd.DataFrame) -> str:

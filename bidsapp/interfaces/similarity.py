@@ -175,8 +175,9 @@ class _Study:
                 continue
             paths = [Path(path) for path in self._model_files[film_run.run]]
             model_files = {path: read_rdms(path) for path in paths}
+            clock = model_files[paths[0]].onsets_s
             for path in paths[1:]:
-                check_clock(path, model_files[path], paths[0], model_files[paths[0]].onsets_s)
+                check_clock(path, model_files[path].onsets_s, paths[0], clock)
             models = np.concatenate([file.rdms for file in model_files.values()])
             n_volumes = n_volumes_of(models.shape[1])
             targets = np.full(
@@ -188,7 +189,7 @@ class _Study:
                 if label in files:
                     path = Path(files[label])
                     file = read_rdms(path)
-                    check_clock(path, file, paths[0], model_files[paths[0]].onsets_s)
+                    check_clock(path, file.onsets_s, paths[0], clock)
                     targets[:, column] = self._regions(file, n_volumes)
             shared_s = film_run.shared_with_next_s if self.analysis.robust.trim_shared_film else 0.0
             yield RunRDMs(
@@ -210,7 +211,7 @@ class _Study:
         return np.asarray(rows, np.float32)
 
 
-def check_clock(path: Path, file: RDMFile, model: Path, model_onsets_s: Floats) -> None:
+def check_clock(path: Path, onsets_s: Floats, model: Path, model_onsets_s: Floats) -> None:
     """Make sure that RDMs are of volumes taken when the model's were, as far as both go.
 
     Raises
@@ -218,8 +219,8 @@ def check_clock(path: Path, file: RDMFile, model: Path, model_onsets_s: Floats) 
     InputError
         Some volume was taken at another time, by more than 0.1 s.
     """
-    both = min(len(file.onsets_s), len(model_onsets_s))
-    apart = float(np.abs(file.onsets_s[:both] - model_onsets_s[:both]).max(initial=0.0))
+    both = min(len(onsets_s), len(model_onsets_s))
+    apart = float(np.abs(onsets_s[:both] - model_onsets_s[:both]).max(initial=0.0))
     if apart > CLOCK_TOLERANCE_S:
         raise InputError(
             f"{path} and {model} have volumes up to {apart:.2f} s apart: StartTime or the TR of "

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
+from bidsapp.interfaces.masks import read_mask
+from bidsapp.interfaces.searchlight import centres
+from bidsapp.rsa.searchlight import expected_seconds
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.features import scratch_bytes
@@ -11,6 +16,7 @@ from bidsapp.vision.film import film_facts
 from bidsapp.workflows.film import FilmPlan
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs
+from bidsapp.workflows.models import layers_of
 
 
 def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
@@ -30,6 +36,7 @@ def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: F
     if settings.level == "participant":
         lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
         lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
+        lines += _searchlight(settings, analysis, inputs.participants[0])
     return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
 
 
@@ -71,3 +78,26 @@ def _made(analysis: Analysis) -> Iterator[str]:
     yield "RDMs of every run"
     how = f"{', '.join(analysis.modes)}; {', '.join(analysis.fits)}"
     yield f"similarity to {len(analysis.models)} models ({how})"
+    if analysis.comparators.methods:
+        yield f"comparators ({', '.join(analysis.comparators.methods)})"
+
+
+def _searchlight(
+    settings: Settings, analysis: Analysis, person: ParticipantInputs
+) -> Iterator[str]:
+    """Say how long a participant's searchlight takes; spheres in regions are not counted before."""
+    spec = analysis.searchlight
+    if not analysis.mapped_models:
+        return
+    yield f"Searchlight: {len(spec.names)} maps ({', '.join(spec.names)})"
+    brain, _ = read_mask(str(person.movie[0].mask))
+    n_centres = len(centres(brain, spec.stride))
+    n_layers = sum(len(layers_of(settings, analysis, model)) for model in analysis.mapped_models)
+    volumes = [run.n_volumes for run in person.movie]
+    seconds = expected_seconds(n_centres, volumes, n_layers, settings.nprocs)
+    gigabytes = float(np.count_nonzero(brain)) * sum(volumes) * 4 / 1e9
+    most = "at most " if spec.centres == "regions" else ""
+    yield (
+        f"  sub-{person.participant}: {most}{n_centres} spheres in about {seconds / 60:.2g} min "
+        f"on {settings.nprocs} cores; {gigabytes:.2g} GB of voxels in memory"
+    )

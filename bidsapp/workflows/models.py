@@ -12,7 +12,7 @@ from bidsapp.dataset.derivatives import (
     sidecar,
     write_json,
 )
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 
@@ -23,11 +23,24 @@ def check_models(settings: Settings, analysis: Analysis) -> None:
     Raises
     ------
     UsageError
-        A name is neither in the catalogue nor among the analysis file's feature tables.
+        A name is neither in the catalogue nor among the analysis file's feature tables; or a layer
+        of the searchlight is none of its model's.
     """
     for model in analysis.models:
-        if analysis.feature_table(model) is None:
-            find_model(model, settings.model_catalogue)
+        known = layers_of(settings, analysis, model)
+        for layer in analysis.searchlight.layers.get(model, ()):
+            if layer not in known:
+                raise UsageError(
+                    f"searchlight.layers: {model} has no layer {layer!r}; it has {', '.join(known)}"
+                )
+    desc_labels((*analysis.models, *analysis.searchlight.names))
+
+
+def layers_of(settings: Settings, analysis: Analysis, model: str) -> tuple[str, ...]:
+    """Name a model's layers; a feature table is one."""
+    if analysis.feature_table(model) is not None:
+        return (model,)
+    return find_model(model, settings.model_catalogue).layers
 
 
 def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:

@@ -17,6 +17,7 @@ from bidsapp.errors import InputError
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.patterns import BrainRDMs
 from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
+from bidsapp.interfaces.searchlight import SearchlightMaps
 from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
@@ -37,6 +38,7 @@ from bidsapp.workflows.validation import validate_bids
 LOGGER = logging.getLogger(__name__)
 _GLM_COPIES = 5  # float64 images of a run's size that nilearn holds at once while it fits
 _READ_COPIES = 0.75  # the regions' voxels alone, with what comes of them, and the libraries
+_BRAIN_PART = 0.2  # a brain's voxels as float32, of a whole image as float64
 
 
 def run(settings: Settings, analysis: Analysis) -> int:
@@ -184,6 +186,11 @@ def init_single_participant_wf(
             rdms, ("out", _by_run, names, inputs.participant), comparators, "brain_rdms"
         )
         steps.publish(workflow, [comparators], "publish_comparators")
+    if analysis.mapped_models:
+        searchlight = steps.searchlight(model_rdms)
+        if analysis.searchlight.centres == "regions":
+            workflow.connect(masks, ("out", _pick, 0), searchlight, "region_masks")
+        steps.publish(workflow, [searchlight], "publish_searchlight")
     return workflow
 
 
@@ -272,6 +279,27 @@ class _Steps:
 
     def comparators(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
         return self._node(ParticipantComparators(**self._study(model_rdms)), "comparators", 3)
+
+    def searchlight(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
+        runs, models = self.inputs.movie, self.analysis.models
+        mapped = [models.index(model) for model in self.analysis.mapped_models]
+        step = SearchlightMaps(
+            analysis=self.analysis.model_dump(mode="json"),
+            model_rdms={r.run: [str(model_rdms[r.run][i]) for i in mapped] for r in runs},
+            bold={run.run: str(run.bold) for run in runs},
+            mask={run.run: str(run.mask) for run in runs},
+            confounds={run.run: str(run.confounds) for run in runs},
+            confounds_metadata={run.run: str(run.confounds_metadata) for run in runs},
+            start_time={run.run: run.start_time for run in runs},
+            repetition_time=runs[0].repetition_time,
+            entities=self._movie_entities() | {"space": self.settings.output_space},
+            metadata=self._metadata([run.bold for run in runs]),
+            n_threads=self.settings.nprocs,
+        )
+        sizes = [_gigabytes(run) for run in runs]
+        node = self._node(step, "searchlight", 1 + max(sizes) + sum(sizes) * _BRAIN_PART)
+        node.n_procs = self.settings.nprocs
+        return node
 
     def publish(self, workflow: engine.Workflow, writers: Sequence[engine.Node], name: str) -> None:
         """Add a step that copies what other steps staged to OUTPUT_DIR when all are done."""

@@ -11,7 +11,6 @@ from tiny_study import RUNS, TinyStudy, movie, write_analysis
 from bidsapp.analysis.spec import read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.dataset.derivatives import read_rdms
-from bidsapp.dataset.rdms import RDMFile
 from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import check_clock
 from bidsapp.workflows.inputs import find_inputs
@@ -89,10 +88,10 @@ def test_warnings_of_the_plan_are_kept(small, moviersa):
 
 
 def test_volumes_at_other_times_are_refused():
-    def file(start: float, n: int) -> RDMFile:
-        return RDMFile(np.zeros((1, n * (n - 1) // 2)), ("a",), np.arange(n) * 2.0 + start, {})
+    def onsets(start: float, n: int) -> np.ndarray:
+        return np.arange(n) * 2.0 + start
 
     brain, model = Path("brain.h5"), Path("model.h5")
-    check_clock(brain, file(1.05, 9), model, file(1.0, 12).onsets_s)
+    check_clock(brain, onsets(1.05, 9), model, onsets(1.0, 12))
     with pytest.raises(InputError, match=r"brain\.h5 and model\.h5 .* 1\.00 s apart: StartTime"):
-        check_clock(brain, file(0.0, 12), model, file(1.0, 9).onsets_s)
+        check_clock(brain, onsets(0.0, 12), model, onsets(1.0, 9))

@@ -1,0 +1,183 @@
+"""A small sphere of voxels round each of many places, each scored as a region is."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.spatial import KDTree
+
+from bidsapp.analysis.part import Dissimilarity, Fit, Mode
+from bidsapp.arrays import Bools, Floats
+from bidsapp.rsa.gram import Preparation, RunProducts, run_products
+from bidsapp.rsa.inference import finite_mean
+from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.rdm import DISTANCES, n_volumes_of, volume_defined
+from bidsapp.rsa.similarity import similarity
+
+FEWEST_VOXELS = 3  # of a sphere; fewer give no pattern
+BATCH = 64  # spheres whose RDMs are held at once, by each thread
+_SECONDS_PER_PAIR = 4.5e-8  # and run, sphere: measured, see docs/methods.md
+_SECONDS_PER_LAYER_PAIR = 1.0e-10
+
+
+@dataclass(frozen=True)
+class Sphering:
+    """How spheres are scored.
+
+    Attributes
+    ----------
+    radius_mm
+        Voxels whose centres are at most so far from a sphere's are in it.
+    dissimilarity
+        Of the patterns of two volumes in a sphere.
+    mode, fit, penalties
+        As in `bidsapp.rsa.similarity.similarity`.
+    min_lag_s
+        Least circular lag of the robust mode's pairs, in seconds.
+    """
+
+    radius_mm: float
+    dissimilarity: Dissimilarity
+    mode: Mode
+    fit: Fit
+    penalties: tuple[float, ...]
+    min_lag_s: float
+
+
+@dataclass(frozen=True)
+class VoxelRun:
+    """One run of all voxels.
+
+    Attributes
+    ----------
+    run
+        The run's name.
+    series
+        Shape (n_voxels, n_volumes), float32, denoised; NaN in the columns of undefined volumes.
+    positions_mm
+        Shape (n_voxels, 3): where each voxel is, on one scanner space for all runs.
+    models
+        Shape (p, n_pairs): condensed RDMs of the layers.
+    repetition_time
+        Seconds.
+    trim_end
+        Volumes whose film the next run shows again; left out of the robust mode.
+    """
+
+    run: str
+    series: Floats
+    positions_mm: Floats
+    models: Floats
+    repetition_time: float
+    trim_end: int = 0
+
+
+def searchlight(
+    runs: Sequence[VoxelRun],
+    centres_mm: Floats,
+    models: Mapping[str, slice],
+    how: Sphering,
+    n_threads: int = 1,
+) -> Floats:
+    """Score every model in a sphere round each centre, run by run left out, as in regions.
+
+    A sphere holds each run's voxels within the radius of the same place, so that runs may have
+    different grids. A volume is left out where a model or all voxels leave it undefined.
+
+    Parameters
+    ----------
+    runs
+        All runs of one participant.
+    centres_mm
+        Shape (n_centres, 3), in the space of the voxels' positions.
+    models
+        Which of the RDMs each model's layers are.
+    how
+        Radius, mode, fit and so on.
+    n_threads
+        Batches that are worked on at once.
+
+    Returns
+    -------
+    Floats
+        Shape (M, n_centres): mean over runs of Pearson's r of prediction and RDM; NaN where a
+        sphere has fewer than 3 voxels, or a volume without pattern, in too many runs.
+
+    References
+    ----------
+    Kriegeskorte, Goebel and Bandettini (2006), PNAS 103:3863.
+    """
+    prepared = [_Prepared.of(run, how) for run in runs]
+    batches = [centres_mm[i : i + BATCH] for i in range(0, len(centres_mm), BATCH)]
+
+    def score(batch: Floats) -> Floats:
+        products = [run.products(batch, how) for run in prepared]
+        scored = similarity(products, models, how.mode, how.fit, how.penalties)
+        return finite_mean(scored.r[:, :, 0], -1)
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        return np.hstack([np.empty((len(models), 0)), *pool.map(score, batches)])
+
+
+def expected_seconds(
+    n_centres: int, n_volumes: Sequence[int], n_layers: int, n_threads: int = 1
+) -> float:
+    """Estimate the time of `searchlight` in s from that measured at full size.
+
+    Parameters
+    ----------
+    n_centres
+        Spheres.
+    n_volumes
+        Of each run.
+    n_layers
+        RDMs of all models together.
+    n_threads
+        Cores.
+    """
+    pairs = sum(n * (n - 1) // 2 for n in n_volumes)
+    each = pairs * (_SECONDS_PER_PAIR + n_layers * _SECONDS_PER_LAYER_PAIR)
+    return n_centres * each / n_threads
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A run, its pairs, and its voxels ready to be looked up by place."""
+
+    run: VoxelRun
+    pairs: PairSet
+    tree: KDTree = field(repr=False)
+
+    @classmethod
+    def of(cls, run: VoxelRun, how: Sphering) -> "_Prepared":
+        defined = _defined(run)
+        pairs = all_pairs(len(defined), defined)
+        if how.mode == "robust":
+            min_lag = lag_in_volumes(how.min_lag_s, run.repetition_time)
+            pairs = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+        return cls(run, pairs, KDTree(run.positions_mm))
+
+    def products(self, centres_mm: Floats, how: Sphering) -> RunProducts:
+        """Multiply the RDMs of spheres, as if they were regions, with the models'."""
+        distance = DISTANCES[how.dissimilarity]
+        inside = self.tree.query_ball_point(centres_mm, how.radius_mm, return_sorted=True)
+        targets = np.full((len(inside), 1, self.run.models.shape[1]), np.nan, np.float32)
+        for target, voxels in zip(targets[:, 0], inside, strict=True):
+            if len(voxels) < FEWEST_VOXELS:
+                continue
+            rdm = distance(self.run.series[voxels].T)
+            if np.isfinite(rdm[self.pairs.index]).all():
+                target[:] = rdm
+        preparation: Preparation = "lag-centred" if how.mode == "robust" else "centred"
+        return run_products(self.run.models, targets, self.pairs, preparation, self.run.run)
+
+
+def _defined(run: VoxelRun) -> Bools:
+    """Volumes that all models and at least one voxel define."""
+    defined: Bools = np.logical_or.reduce(np.isfinite(run.series), axis=0)
+    if len(defined) != n_volumes_of(run.models.shape[1]):
+        raise ValueError(f"run {run.run}: models and voxels have different numbers of volumes")
+    for rdm in run.models:
+        defined &= volume_defined(rdm)
+    return defined
