@@ -16,6 +16,7 @@ from bidsapp.reports.blocks import (
     settings_section,
     similarity_blocks,
 )
+from bidsapp.reports.extras import comparator_tables
 from bidsapp.reports.figures import lag_curve
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
@@ -36,6 +37,7 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
         section("Quality", page.quality),
         section("Similarity", page.similarity),
         section("Lag between volumes", page.lag),
+        *page.extras(),
         section("Tables", page.similarity_table, page.comparisons, page.notes),
         methods_section(outputs.analysis, facts),
         settings_section(facts),
@@ -168,6 +170,17 @@ class _Page:
                 source=path,
                 folded="" if place == 0 else f"The same with the fit {fit}",
             )
+
+    def extras(self) -> Iterator[Section]:
+        """Return the sections of what is off unless asked for."""
+        if self.outputs.analysis.comparators.methods:
+            yield section("Comparators", self.comparators)
+
+    def comparators(self) -> Iterator[Block]:
+        path = self.outputs.group_path("comparators")
+        table = read_columns(path, ("mode", "method", "roi", "model", "layer", "r_mean", "note"))
+        source = self.album.relative(path)
+        yield from comparator_tables(self.outputs.analysis, table, "r_mean", source)
 
     def similarity_table(self) -> Iterator[Block]:
         path, table = self._similarity()

@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, RDMFile, read_rdms, read_table
+from bidsapp.dataset.derivatives import OutputTree, RDMFile, desc_labels, read_rdms, read_table
 from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
 
-TEXT = ("participant", "mode", "fit", "roi", "model", "model_a", "model_b", "run", "name")
+TEXT = (
+    "participant", "mode", "method", "fit", "roi", "model", "model_a", "model_b", "layer", "run",
+    "name",
+)  # fmt: skip
 NUMBERS = (
     "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
     "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "fd_mean",
@@ -67,6 +70,23 @@ class Outputs:
     def rdms(self, participant: str, run: str) -> RDMFile:
         """Read a run's brain RDMs."""
         return read_rdms(self.rdm_path(participant, run))
+
+    def searchlight_maps(self, participant: str) -> dict[str, tuple[Path, Volume]]:
+        """Read the searchlight maps that were written: file and values of r, by name."""
+        names, movie = self.analysis.searchlight.names, self.analysis.movie
+        labels = desc_labels((*self.analysis.models, *names))
+        paths = {
+            name: self.tree.path(
+                "searchlight_map",
+                sub=participant,
+                ses=movie.session,
+                task=movie.task,
+                space=self.space,
+                desc=labels[name],
+            )
+            for name in names
+        }
+        return {name: (path, read_volume(path)) for name, path in paths.items() if path.exists()}
 
     def functional_masks(self, participant: str) -> dict[str, Volume]:
         """Read the masks of the functional regions that were written."""

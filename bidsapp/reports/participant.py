@@ -17,6 +17,7 @@ from bidsapp.reports.blocks import (
     settings_section,
     similarity_blocks,
 )
+from bidsapp.reports.extras import comparator_tables, mean_comparators, searchlight_pictures
 from bidsapp.reports.figures import autocorrelation, rdm_grid
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed
@@ -59,6 +60,7 @@ def participant_sections(
         section("Dissimilarity matrices", page.rdms),
         section("Denoising", page.autocorrelation),
         section("Similarity", page.similarity),
+        *page.extras(),
         methods_section(outputs.analysis, facts),
         settings_section(facts),
     )
@@ -226,6 +228,23 @@ class _Page:
         yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
+
+    def extras(self) -> Iterator[Section]:
+        """Return the sections of what is off unless asked for."""
+        if self.outputs.analysis.comparators.methods:
+            yield section("Comparators", self.comparators)
+        if self.outputs.analysis.mapped_models:
+            yield section("Searchlight", self.searchlight)
+
+    def comparators(self) -> Iterator[Block]:
+        path = self.outputs.participant_path(self.participant, "comparators")
+        table = read_columns(path, ("mode", "method", "roi", "model", "layer", "r", "note"))
+        source = self.album.relative(path)
+        yield from comparator_tables(self.outputs.analysis, mean_comparators(table), "r", source)
+
+    def searchlight(self) -> Iterator[Block]:
+        maps = self.outputs.searchlight_maps(self.participant)
+        yield from searchlight_pictures(self.album, self.outputs.analysis, maps, self.background)
 
 
 def mean_over_runs(points: pd.DataFrame) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Regions drawn on slices of the participant's own anatomy."""
+"""Regions and maps drawn on slices of the participant's own anatomy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from bidsapp.reports.style import ACCENT, STYLE, new_figure
 
 STEP_MM = 1.25  # between two pixels of a slice
 MARGIN_MM = 15.0  # around the regions where there is no anatomy to show
+_Extent = tuple[float, float, float, float]  # left, right, bottom, top of a slice, mm
 THINNING = 4  # every fourth voxel tells where the head is
 
 
@@ -67,6 +68,49 @@ def region_slices(
         coronal, axial = panel.subplots(1, 2, width_ratios=widths)
         _draw_slice(coronal, scene, mask, axis=1, at_mm=_busiest(points, 1))
         _draw_slice(axial, scene, mask, axis=2, at_mm=_busiest(points, 2))
+    return figure
+
+
+@rc_context(STYLE)
+def map_slices(background: Volume | None, values: Volume, n_slices: int = 8) -> Figure:
+    """Draw a map of correlations on axial slices, evenly spaced over where it has values.
+
+    Parameters
+    ----------
+    background
+        Anatomy; None leaves the map on white.
+    values
+        The map; NaN is not drawn.
+    n_slices
+        Slices, four in a row.
+    """
+    there = Volume(np.isfinite(values.data), values.affine)
+    scene = _scene(background, {"map": there})
+    points = _voxels_mm(there)
+    columns = min(4, n_slices)
+    rows = -(-n_slices // columns)
+    width_in = 2.2 * columns
+    figure = new_figure(width_in, width_in / columns / _aspect(scene, 2) * rows + 0.4)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    low, high = np.percentile(points[:, 2], [5, 95])
+    filled: Floats = np.nan_to_num(np.asarray(values.data, np.float32))
+    top = float(np.percentile(np.abs(values.data[there.data]), 99.5)) or 1.0
+    picture = None
+    for panel, at_mm in zip(panels, np.linspace(low, high, n_slices), strict=False):
+        grid, extent = _cut(scene, axis=2, at_mm=float(at_mm))
+        _draw_background(panel, scene, grid, extent)
+        sampled = np.where(
+            _sample(there, grid, order=0) > 0,
+            _sample(Volume(filled, values.affine), grid, order=0),
+            np.nan,
+        )
+        picture = panel.imshow(
+            sampled, cmap="RdBu_r", vmin=-top, vmax=top, origin="lower", extent=extent,
+            interpolation="none", alpha=0.85,
+        )  # fmt: skip
+        _label(panel, scene, axis=2, at_mm=float(at_mm), extent=extent)
+    if picture is not None:
+        figure.colorbar(picture, ax=list(panels), label="r", shrink=0.6, pad=0.01)
     return figure
 
 
@@ -129,13 +173,29 @@ def _busiest(points: Floats, axis: int, bin_mm: float = 3.0) -> float:
 
 
 def _draw_slice(panel: Axes, scene: _Scene, mask: Volume, axis: int, at_mm: float) -> None:
+    grid, extent = _cut(scene, axis, at_mm)
+    _draw_background(panel, scene, grid, extent)
+    inside = _sample(mask, grid, order=0)
+    if inside.any():
+        across, up = (other for other in range(3) if other != axis)
+        x, y = grid[0, :, across], grid[:, 0, up]
+        panel.contourf(x, y, inside, levels=[0.5, 2], colors=[ACCENT], alpha=0.65)
+        panel.contour(x, y, inside, levels=[0.5], colors=[ACCENT], linewidths=0.9)
+    _label(panel, scene, axis, at_mm, extent)
+
+
+def _cut(scene: _Scene, axis: int, at_mm: float) -> tuple[Floats, _Extent]:
+    """Points of a slice across an axis, RAS mm, (rows, columns, 3), and its first and last."""
     across, up = (other for other in range(3) if other != axis)
     x, y = (
         np.arange(scene.low[side], scene.high[side] + STEP_MM, STEP_MM) for side in (across, up)
     )
     grid = np.empty((len(y), len(x), 3))
     grid[..., across], grid[..., up], grid[..., axis] = x[None, :], y[:, None], at_mm
-    extent = (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
+    return grid, (float(x[0]), float(x[-1]), float(y[0]), float(y[-1]))
+
+
+def _draw_background(panel: Axes, scene: _Scene, grid: Floats, extent: _Extent) -> None:
     if scene.background is not None:
         panel.imshow(
             _sample(scene.background, grid, order=1),
@@ -146,10 +206,9 @@ def _draw_slice(panel: Axes, scene: _Scene, mask: Volume, axis: int, at_mm: floa
             extent=extent,
             interpolation="none",
         )
-    inside = _sample(mask, grid, order=0)
-    if inside.any():
-        panel.contourf(x, y, inside, levels=[0.5, 2], colors=[ACCENT], alpha=0.65)
-        panel.contour(x, y, inside, levels=[0.5], colors=[ACCENT], linewidths=0.9)
+
+
+def _label(panel: Axes, scene: _Scene, axis: int, at_mm: float, extent: _Extent) -> None:
     panel.set(aspect="equal", xlim=extent[:2], ylim=extent[2:], xticks=[], yticks=[])
     panel.set_xlabel(f"{'xyz'[axis]} = {at_mm:.0f} mm", fontsize=7, labelpad=2)
     for spine in panel.spines.values():

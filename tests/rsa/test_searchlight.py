@@ -1,0 +1,182 @@
+"""Spheres are scored as regions are; what is planted in a patch is found there alone."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bidsapp.rsa.rdm import DISTANCES, correlation_distance
+from bidsapp.rsa.searchlight import BATCH, Sphering, VoxelRun, expected_seconds, searchlight
+from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.study import RunRDMs, study_products
+
+LENGTHS = (60, 54, 64, 58)
+TR, MIN_LAG_S = 2.0, 10.0
+PENALTIES = (0.01, 0.1, 1.0)
+RADIUS_MM = 5.0
+MODELS = {"both": slice(0, 2), "first": slice(0, 1), "second": slice(1, 2)}
+PATCH_MM = np.array([9.0, 9.0, 9.0])
+
+
+def how(**changes):
+    return Sphering(
+        **{
+            "radius_mm": RADIUS_MM, "dissimilarity": "correlation", "mode": "robust", "fit": "ols",
+            "penalties": PENALTIES, "min_lag_s": MIN_LAG_S, **changes,
+        }
+    )  # fmt: skip
+
+
+def smooth_noise(rng, n, width, strength=0.5):
+    """Autocorrelated noise, which is what makes replicate find too much."""
+    noise = rng.normal(size=(n, width))
+    for i in range(1, n):
+        noise[i] += strength * noise[i - 1]
+    return noise
+
+
+def study(seed, effect=1.5, grids=(3.0, 3.0, 2.5, 2.5)):
+    """Four runs on two grids; voxels within 4 mm of the patch respond to the first layer."""
+    rng = np.random.default_rng(seed)
+    loadings = {}
+    runs = []
+    for i, (n, step) in enumerate(zip(LENGTHS, grids, strict=True)):
+        axis = np.arange(0, 28, step)
+        positions = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
+        features = [smooth_noise(rng, n, 40) for _ in range(2)]
+        inside = np.linalg.norm(positions - PATCH_MM, axis=1) < 4
+        loading = loadings.setdefault(step, rng.normal(size=(40, int(inside.sum()))) / 40**0.5)
+        series = smooth_noise(rng, n, len(positions))
+        series[:, inside] += effect * features[0] @ loading
+        runs.append(
+            VoxelRun(
+                str(i + 1),
+                np.ascontiguousarray((series - series.mean(axis=0)).T, np.float32),
+                positions,
+                np.array([correlation_distance(f) for f in features]),
+                TR,
+                trim_end=2 if i < 3 else 0,
+            )
+        )
+    return runs
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return study(0)
+
+
+def as_region(runs, centre, mode, fit, dissimilarity):
+    """Compute a sphere the way of regions: its RDM in each run, all products, the fit."""
+    given = []
+    for run in runs:
+        voxels = np.linalg.norm(run.positions_mm - centre, axis=1) <= RADIUS_MM
+        rdm = DISTANCES[dissimilarity](run.series[voxels].T)
+        given.append(RunRDMs(run.run, run.models, rdm[None, None], TR, run.trim_end))
+    products = study_products(given, MIN_LAG_S)
+    runs_of_mode = products.robust if mode == "robust" else products.replicate
+    return similarity(runs_of_mode, MODELS, mode, fit, PENALTIES).r[:, 0, 0].mean(axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fit", "dissimilarity"),
+    [
+        ("robust", "ols", "correlation"), ("robust", "ridge", "cosine"),
+        ("replicate", "nnls", "correlation"), ("replicate", "ols", "euclidean"),
+    ],
+)  # fmt: skip
+def test_a_sphere_is_scored_as_a_region(runs, mode, fit, dissimilarity):
+    centres = np.array([PATCH_MM, [20.0, 20.0, 12.0], [0.0, 0.0, 0.0], [10.1, 3.3, 7.7]])
+    chosen = how(mode=mode, fit=fit, dissimilarity=dissimilarity)
+    found = searchlight(runs, centres, MODELS, chosen)
+    expected = [as_region(runs, centre, mode, fit, dissimilarity) for centre in centres]
+    np.testing.assert_allclose(found.T, expected, atol=1e-5)
+
+
+def test_the_planted_patch_stands_out_and_noise_does_not(runs):
+    centres = runs[0].positions_mm
+    found = searchlight(runs, centres, MODELS, how(), n_threads=2)
+    distance = np.linalg.norm(centres - PATCH_MM, axis=1)
+    highest = np.argmax(found, axis=1)
+    for m, model in enumerate(MODELS):
+        if model != "second":  # which was planted nowhere
+            assert distance[highest[m]] <= 4
+            assert found[m, highest[m]] > 0.2
+    away = distance > 4 + RADIUS_MM + 1
+    assert abs(found[:, away].mean()) < 0.01
+    assert np.abs(found[:, away]).max() < 0.15
+    assert np.abs(found[2]).max() < 0.15  # the second layer was planted nowhere
+    few = searchlight(runs, centres[:300], MODELS, how())
+    np.testing.assert_allclose(few, found[:, :300], atol=1e-6)  # batches change nothing
+    assert len(centres) > 2 * BATCH
+
+
+def test_nothing_planted_nothing_found():
+    found = searchlight(study(1, effect=0), study(1)[0].positions_mm[::5], MODELS, how())
+    assert abs(found.mean()) < 0.01
+    assert np.abs(found).max() < 0.15
+    inflated = searchlight(
+        study(1, effect=0), study(1)[0].positions_mm[::50], MODELS, how(mode="replicate")
+    )
+    assert inflated[0].mean() > 0.05  # which is why robust is the default
+
+
+def test_a_sphere_of_too_few_voxels_has_no_score(runs):
+    far = runs[0].positions_mm.max(axis=0) + RADIUS_MM + [0.1, 0, 0]
+    inside = PATCH_MM
+    found = searchlight(runs, np.array([far, inside]), MODELS, how())
+    assert np.isnan(found[:, 0]).all()
+    assert np.isfinite(found[:, 1]).all()
+
+
+def test_no_centres_give_no_scores(runs):
+    assert searchlight(runs, np.empty((0, 3)), MODELS, how()).shape == (3, 0)
+
+
+def test_undefined_volumes_are_left_out(runs):
+    """As if the volume had never been, in models and voxels."""
+    series = runs[0].series.copy()
+    series[:, 17] = np.nan
+    gappy = [replace(runs[0], series=series), *runs[1:]]
+    found = searchlight(gappy, PATCH_MM[None], MODELS, how(mode="replicate"))
+    kept = np.arange(LENGTHS[0]) != 17
+    upper = np.triu_indices(LENGTHS[0], 1)
+    pairs = kept[upper[0]] & kept[upper[1]]
+    shorter = replace(
+        runs[0],
+        series=np.ascontiguousarray(runs[0].series[:, kept]),
+        models=runs[0].models[:, pairs],
+    )
+    expected = searchlight([shorter, *runs[1:]], PATCH_MM[None], MODELS, how(mode="replicate"))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_pattern_without_variance_costs_only_its_sphere(runs):
+    other = np.array([20.0, 20.0, 12.0])
+    whole = searchlight(runs, np.array([PATCH_MM, other]), MODELS, how())
+    series = runs[0].series.copy()
+    inside = np.linalg.norm(runs[0].positions_mm - PATCH_MM, axis=1) <= RADIUS_MM
+    series[inside, 20] = 0.5
+    found = searchlight(
+        [replace(runs[0], series=series), *runs[1:]], np.array([PATCH_MM, other]), MODELS, how()
+    )
+    np.testing.assert_allclose(found[:, 1], whole[:, 1], atol=1e-6)
+    three = as_region_without_first(runs)
+    np.testing.assert_allclose(found[:, 0], three, atol=1e-5)
+
+
+def as_region_without_first(runs):
+    return as_region(runs[1:], PATCH_MM, "robust", "ols", "correlation")
+
+
+def test_runs_of_other_lengths_than_their_models_are_refused(runs):
+    shorter = replace(runs[0], series=runs[0].series[:, :-1])
+    with pytest.raises(ValueError, match="run 1: models and voxels"):
+        searchlight([shorter, *runs[1:]], PATCH_MM[None], MODELS, how())
+
+
+def test_expected_time_grows_with_spheres_and_pairs():
+    once = expected_seconds(100, (400, 400), 10)
+    assert expected_seconds(200, (400, 400), 10) == pytest.approx(2 * once)
+    assert expected_seconds(100, (400, 400), 10, n_threads=4) == pytest.approx(once / 4)
+    assert expected_seconds(100, (800, 800), 10) > 3.9 * once
