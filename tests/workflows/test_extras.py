@@ -1,0 +1,191 @@
+"""Comparators, searchlight and other dissimilarities, from the command line to files and pages.
+
+They are off unless asked for; here all are on, and two of the four runs are on another grid.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from tiny_study import AFFINE, RUNS, SHAPE, TR, TinyStudy, read_image
+
+from bidsapp.analysis.spec import Denoise
+from bidsapp.brain.denoise import nuisance_design
+from bidsapp.brain.patterns import region_patterns
+from bidsapp.cli.run import main
+from bidsapp.dataset.derivatives import read_rdms, read_table
+from bidsapp.errors import InputError
+from bidsapp.rsa.rdm import cosine_distance
+from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.study import RunRDMs, study_products
+
+LABELS = ("01", "02")
+RADIUS_MM, STRIDE = 9.0, 2
+MOVED = AFFINE @ np.array([[1, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, 0.25], [0, 0, 0, 1]])
+CHANGES = {
+    "dissimilarity": {"brain": "cosine", "models": {"pixels": "euclidean"}},
+    "comparators": {"methods": ["spearman", "whitened", "cka"], "regions": ["FFA", "V1v"]},
+    "searchlight": {
+        "models": ["pixels"], "layers": {"ratings": ["ratings"]},
+        "radius_mm": RADIUS_MM, "stride": STRIDE, "fit": "nnls",
+    },
+    "fits": ["ols"],
+}  # fmt: skip
+
+
+def run(study: TinyStudy, level: str, *more: str) -> int:
+    with pytest.raises(SystemExit) as exit_:
+        main(study.arguments(level, *more))
+    assert isinstance(exit_.value.code, int)
+    return exit_.value.code
+
+
+def fail(*_: object, **__: object) -> None:
+    raise InputError("the spheres broke: mend them")
+
+
+@pytest.fixture(scope="module")
+def outcomes(built_study: TinyStudy, tmp_path_factory: pytest.TempPathFactory):
+    """The study, and what was there after a searchlight that failed, before it was done well."""
+    study = TinyStudy(tmp_path_factory.mktemp("extras") / "study")
+    shutil.copytree(built_study.root, study.root)
+    study.change_analysis(**CHANGES)
+    for label in LABELS:
+        for number in RUNS[2:]:
+            for ending in ("desc-preproc_bold.nii.gz", "desc-brain_mask.nii.gz"):
+                path = study.preprocessed(label, "movie", number, ending)
+                image = nibabel.load(path)
+                moved = nibabel.Nifti1Image(np.asarray(image.dataobj), MOVED, image.header)
+                nibabel.save(moved, path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bidsapp.interfaces.searchlight.searchlight", fail)
+        failed = run(study, "participant", "--participant-label", "01")
+    left = {path.relative_to(study.out).as_posix() for path in study.out.rglob("*")}
+    page = (study.out / "sub-01.html").read_text() if "sub-01.html" in left else ""
+    done = [run(study, "participant", "--participant-label", *LABELS), run(study, "group")]
+    return study, failed, left, page, done
+
+
+def folder(study: TinyStudy, label: str) -> Path:
+    return study.out / f"sub-{label}" / "ses-movie" / "func"
+
+
+def test_a_searchlight_that_fails_costs_nothing_else(outcomes):
+    _, failed, left, page, _ = outcomes
+    assert failed == 1
+    stem = "sub-01/ses-movie/func/sub-01_ses-movie_task-movie_"
+    assert f"{stem}desc-similarity_stats.tsv" in left
+    assert f"{stem}desc-comparators_stats.tsv" in left
+    assert not [name for name in left if "stat-r" in name]
+    assert "There is no searchlight map of pixels." in page
+
+
+def test_all_goes_well_afterwards(outcomes):
+    assert outcomes[-1] == [0, 0]
+
+
+def test_files_say_which_dissimilarity_they_hold(outcomes):
+    study = outcomes[0]
+    (pixels, *_) = sorted((study.out / "stimuli").glob("*_desc-pixels_relmat.h5"))
+    assert "_stat-euclideandistance_" in pixels.name
+    assert read_rdms(pixels).dissimilarity == "euclidean"
+    for label in LABELS:
+        files = sorted(folder(study, label).glob("*_relmat.h5"))
+        assert len(files) == len(RUNS)
+        assert all("_stat-cosinedistance_" in path.name for path in files)
+        assert {read_rdms(path).dissimilarity for path in files} == {"cosine"}
+        described = json.loads(files[0].with_suffix(".json").read_text())
+        assert described["MeasureDescription"].startswith("1 minus the cosine")
+
+
+def test_comparators_of_participants_and_group(outcomes):
+    study = outcomes[0]
+    for label in LABELS:
+        name = f"sub-{label}_ses-movie_task-movie_desc-comparators_stats.tsv"
+        table = read_table(folder(study, label) / name)
+        assert set(table["roi"]) == {"FFA", "V1v"}
+        assert set(table["run"]) == set(RUNS)
+        here = table[(table["mode"] == "replicate") & (table["layer"] == "pixels")]
+        assert here["r"].notna().all()
+    table = read_table(study.out / "group" / "task-movie_desc-comparators_stats.tsv")
+    made = table[(table["mode"] == "robust") & (table["method"] == "spearman")]
+    assert len(made) == 2 * 2 * 2
+    assert set(made["n"]) == {2}
+    assert set(table[table["method"] == "cka"]["n"]) == {0, 2}
+    assert "Comparators" in (study.out / "group.html").read_text()
+
+
+def searchlight_map(study: TinyStudy, desc: str) -> Path:
+    name = f"sub-01_ses-movie_task-movie_space-T1w_stat-r_desc-{desc}_statmap.nii.gz"
+    return folder(study, "01") / name
+
+
+def plain_sphere(study: TinyStudy, centre_mm: np.ndarray, model: str) -> float:
+    """Score one sphere as a region: its voxels' patterns, RDMs, all products, the fit."""
+    runs = []
+    for number in RUNS:
+        grid = AFFINE if number in RUNS[:2] else MOVED
+        voxels = np.moveaxis(np.indices(SHAPE), 0, -1) @ grid[:3, :3].T + grid[:3, 3]
+        mask = np.linalg.norm(voxels - centre_mm, axis=-1) <= RADIUS_MM
+        confounds = study.preprocessed("01", "movie", number, "desc-confounds_timeseries.tsv")
+        design = nuisance_design(confounds, confounds.with_suffix(".json"), Denoise())
+        series = region_patterns(study.bold("01", number), {"it": mask}, design, False).series["it"]
+        (path,) = (study.out / "stimuli").glob(f"*_run-{number}_*_desc-{model}_relmat.h5")
+        models = read_rdms(path).rdms
+        runs.append(RunRDMs(number, models, cosine_distance(series)[None, None], TR))
+    products = study_products(runs, 20.0).robust
+    return float(similarity(products, {model: slice(0, 1)}, "robust", "nnls").r.mean())
+
+
+@pytest.mark.parametrize("model", ["pixels", "ratings"])
+def test_a_map_holds_what_a_region_there_would_score(outcomes, model):
+    study = outcomes[0]
+    path = searchlight_map(study, {"pixels": "pixels", "ratings": "ratingsratings"}[model])
+    image = nibabel.load(path)
+    assert image.shape == tuple(-(-n // STRIDE) for n in SHAPE)
+    values = read_image(path)
+    assert np.isfinite(values).all()  # the whole image is brain
+    for voxel in ((0, 0, 0), (2, 1, 1), (3, 3, 2)):
+        centre = (image.affine @ (*voxel, 1))[:3]
+        np.testing.assert_allclose(centre, (AFFINE @ (*np.multiply(voxel, STRIDE), 1))[:3])
+        assert values[voxel] == pytest.approx(plain_sphere(study, centre, model), abs=1e-5)
+
+
+def test_a_map_describes_itself(outcomes):
+    study = outcomes[0]
+    path = searchlight_map(study, "ratingsratings")
+    described = json.loads(path.with_name(path.name.replace(".nii.gz", ".json")).read_text())
+    assert described["Model"] == described["Layers"] == "ratings"
+    assert (described["Radius"], described["Stride"], described["Fit"]) == (9, 2, "nnls")
+    assert described["SpatialReference"].endswith("_T1w.nii.gz")
+    assert len(described["Sources"]) == len(RUNS)
+    assert "ratings ratings" in (study.out / "descriptions.tsv").read_text()
+    assert "Searchlight of pixels" in (study.out / "sub-01.html").read_text()
+
+
+def test_outputs_are_valid_bids(outcomes):
+    command = [Path(sys.executable).with_name("bids-validator-deno"), outcomes[0].out]
+    ran = subprocess.run([*command, "--format", "json"], capture_output=True, check=False)
+    issues = json.loads(ran.stdout)["issues"]["issues"]
+    assert [issue for issue in issues if issue["severity"] == "error"] == []
+
+
+def test_regions_alone_and_what_it_will_take(study, moviersa):
+    study.change_analysis(
+        searchlight={"models": ["pixels"], "centres": "regions"}, comparators={"methods": ["cka"]}
+    )
+    told = moviersa(*study.arguments("participant", "--dry-run", "--participant-label", "01"))
+    assert told.status == 0
+    assert "Searchlight: 1 maps (pixels)" in told.out
+    assert f"sub-01: at most {np.prod(SHAPE)} spheres in about " in told.out
+    assert "comparators (cka)" in told.out
+
+
+def test_an_unknown_layer_is_refused(study, refused):
+    study.change_analysis(searchlight={"layers": {"pixels": ["conv9"]}})
+    refused(64, "pixels has no layer 'conv9'", "it has pixels")
