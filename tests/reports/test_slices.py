@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from nibabel import Nifti1Image
 from nilearn.image import resample_img
 
-from bidsapp.reports.slices import Volume, _busiest, _sample, _voxels_mm, region_slices
+from bidsapp.reports.slices import Volume, _busiest, _sample, _voxels_mm, map_slices, region_slices
 from bidsapp.reports.style import svg_text
 
 OBLIQUE = np.array(
@@ -77,3 +78,34 @@ def test_counts_are_written_and_empty_regions_left_out(
     said = svg_texts(svg_text(figure, "regions"))
     assert "FFA, 6 voxels" in said
     assert not any("PPA" in text for text in said)
+
+
+def drawn(figure: Figure) -> list[np.ndarray]:
+    """Values of the map on each slice, NaN where nothing is drawn."""
+    panels = [axis for axis in figure.axes if axis.images]
+    return [np.ma.filled(panel.images[-1].get_array(), np.nan) for panel in panels]
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_a_map_is_drawn_where_it_has_values(flip: float) -> None:
+    affine = np.diag([3.0 * flip, 3.0, 3.0, 1.0])
+    affine[:3, 3] = (-45 * flip, -45, -45)
+    values = np.full((31, 31, 31), np.nan, np.float32)
+    values[5:26, 5:26, 5:26] = 0.01
+    hot = 8 if flip > 0 else 22  # x = -21 mm in both
+    values[hot, 15, 5:26] = 0.3
+    figure = map_slices(None, Volume(values, affine))
+    slices = drawn(figure)
+    assert len(slices) == 8
+    for seen in slices:
+        inside = np.isfinite(seen)
+        assert 0.2 < inside.mean() < 0.6  # of the frame, which has a margin
+        assert np.nanmax(seen) == pytest.approx(0.3)
+        left = seen[:, : seen.shape[1] // 2]
+        assert np.nanmax(left) == pytest.approx(0.3)
+        assert np.nanmax(seen[:, seen.shape[1] // 2 + 1 :]) == pytest.approx(0.01)
+
+
+def test_a_map_of_zeros_alone_can_be_drawn(svg_texts: Callable[[str], list[str]]) -> None:
+    figure = map_slices(None, Volume(np.zeros((6, 6, 6), np.float32), np.eye(4)))
+    assert "r" in svg_texts(svg_text(figure, "map"))

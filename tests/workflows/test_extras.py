@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from tiny_study import AFFINE, RUNS, SHAPE, TR, TinyStudy, read_image
 
-from bidsapp.analysis.spec import Denoise
+from bidsapp.analysis.spec import Denoise, read_analysis
 from bidsapp.brain.denoise import nuisance_design
 from bidsapp.brain.patterns import region_patterns
 from bidsapp.cli.run import main
 from bidsapp.dataset.derivatives import read_rdms, read_table
 from bidsapp.errors import InputError
+from bidsapp.interfaces.masks import save_masks
+from bidsapp.interfaces.searchlight import SearchlightMaps
 from bidsapp.rsa.rdm import cosine_distance
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
@@ -154,6 +156,44 @@ def test_a_map_holds_what_a_region_there_would_score(outcomes, model):
         centre = (image.affine @ (*voxel, 1))[:3]
         np.testing.assert_allclose(centre, (AFFINE @ (*np.multiply(voxel, STRIDE), 1))[:3])
         assert values[voxel] == pytest.approx(plain_sphere(study, centre, model), abs=1e-5)
+
+
+def test_spheres_round_the_voxels_of_regions_alone(outcomes, tmp_path, monkeypatch):
+    """The same values as of the whole brain, at a few voxels of the first run's grid."""
+    study = outcomes[0]
+    region = np.zeros(SHAPE, bool)
+    region[2:5, 4, 2] = True
+    inputs = {run: study.bold("01", run) for run in RUNS}
+    mask = {run: study.preprocessed("01", "movie", run, "desc-brain_mask.nii.gz") for run in RUNS}
+    confounds = {
+        run: study.preprocessed("01", "movie", run, "desc-confounds_timeseries.tsv") for run in RUNS
+    }
+    stimuli = study.out / "stimuli"
+    analysis = read_analysis(study.analysis).model_dump(mode="json")
+    analysis["searchlight"] |= {"layers": {}, "stride": 1, "centres": "regions"}
+    step = SearchlightMaps(
+        analysis=analysis,
+        model_rdms={
+            run: [str(next(stimuli.glob(f"*_run-{run}_*_desc-pixels_relmat.h5")))] for run in RUNS
+        },
+        bold={run: str(path) for run, path in inputs.items()},
+        mask={run: str(path) for run, path in mask.items()},
+        confounds={run: str(path) for run, path in confounds.items()},
+        confounds_metadata={run: str(path.with_suffix(".json")) for run, path in confounds.items()},
+        start_time=dict.fromkeys(RUNS, TR / 2),
+        repetition_time=TR,
+        region_masks=[str(save_masks(tmp_path / "run_0.npz", {"FFA": region}))],
+        entities={"sub": "01", "task": "movie", "space": "T1w"},
+        metadata={"SpatialReference": "bids:fmriprep:x", "Sources": []},
+    )
+    monkeypatch.chdir(tmp_path)
+    staged = Path(step.run(cwd=str(tmp_path)).outputs.staged)
+    (path,) = staged.rglob("*_desc-pixels_statmap.nii.gz")
+    values = read_image(path)
+    np.testing.assert_array_equal(np.isfinite(values), region)
+    whole = read_image(searchlight_map(study, "pixels"))
+    assert values[2, 4, 2] == pytest.approx(whole[1, 2, 1], abs=1e-6)
+    assert values[4, 4, 2] == pytest.approx(whole[2, 2, 1], abs=1e-6)
 
 
 def test_a_map_describes_itself(outcomes):
