@@ -4,7 +4,13 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-BENCHMARKS = ("bench.group_stage", "bench.extraction", "bench.reading")
+BENCHMARKS = (
+    "bench.group_stage",
+    "bench.extraction",
+    "bench.reading",
+    "bench.comparators",
+    "bench.searchlight",
+)
 RESULT = Path("build") / "bench.json"
 
 

@@ -7,7 +7,15 @@ from importlib.resources import files
 
 import yaml
 
-from bidsapp.analysis.spec import Analysis, Censor, Contrast, Dissimilarity, Fit, Localizer
+from bidsapp.analysis.spec import (
+    Analysis,
+    Censor,
+    Comparator,
+    Contrast,
+    Dissimilarity,
+    Fit,
+    Localizer,
+)
 
 _HRF = {
     "glover": "the double-gamma response ({glover})",
@@ -21,6 +29,16 @@ _DISTANCE: dict[Dissimilarity, str] = {
     "cosine": "1 less the cosine between",
 }
 _NOISE = {"ar1": "a first-order autoregressive noise model", "ols": "ordinary least squares"}
+_COMPARATORS: dict[Comparator, str] = {
+    "pearson": "Pearson's correlation",
+    "spearman": "Spearman's rank correlation",
+    "rho-a": "Spearman's rank correlation with ties broken at random ({inference})",
+    "tau-a": "Kendall's tau-a",
+    "cosine": "the cosine",
+    "whitened": "the whitened correlation ({whitening})",
+    "cka": "linear centred kernel alignment ({cka})",
+    "cka-debiased": "centred kernel alignment from unbiased estimates ({cka}; {hsic})",
+}
 _FITS: dict[Fit, str] = {
     "ols": "ordinary least squares",
     "nnls": "non-negative least squares ({nnls})",
@@ -54,6 +72,8 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
         ("Brain dissimilarity", _brain(analysis)),
         ("Models", _models(analysis, versions)),
         ("Similarity of models and brain", _similarity(analysis)),
+        ("Comparators", _comparators(analysis, versions)),
+        ("Searchlight", _searchlight(analysis)),
         ("Statistics over participants", _statistics(analysis)),
     )
     paragraphs = tuple((title, text) for title, text in parts if text)
@@ -226,6 +246,9 @@ def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
             f"({_cite('torch')}) on every {_ordinal(movie.frame_step)} frame, frames being placed "
             f"in time {placed}.{crop} Volumes were compared within each of their layers."
         )
+    if analysis.dissimilarity.models:
+        others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]
+        sentences.append(f"Another dissimilarity than the catalogue's had {_words(others)}.")
     if tables:
         named = _words([f"{table.name} ({table.dissimilarity} distance)" for table in tables])
         sentences.append(f"Given as tables of features over time were the models {named}.")
@@ -268,6 +291,33 @@ def _robust(analysis: Analysis) -> str:
         f"The mode robust guards against this: {trimmed}pairs nearer than {robust.min_lag_s:g} s, "
         "counted around the run's ends too, were left out, the mean at each lag was subtracted "
         "from every dissimilarity matrix, and one fit was made on the training runs together."
+    )
+
+
+def _comparators(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    spec = analysis.comparators
+    if not spec.methods:
+        return ""
+    works = {key: _cite(key) for key in ("inference", "whitening", "cka", "hsic")}
+    ways = _words([_COMPARATORS[method].format(**works) for method in spec.methods])
+    what = "the dissimilarities of each layer and of " if spec.layers else "those of "
+    return (
+        f"Beside regression, {what}the prediction from all layers of a model (fit {spec.fit}) were "
+        f"compared with each region's by {ways}, computed with "
+        f"{_called('rsatoolbox', versions)} where it has them. In the mode replicate these values "
+        "are inflated by slow fluctuations too."
+    )
+
+
+def _searchlight(analysis: Analysis) -> str:
+    spec = analysis.searchlight
+    if not analysis.mapped_models:
+        return ""
+    step = "every voxel" if spec.stride == 1 else f"every {_ordinal(spec.stride)} voxel a side"
+    return (
+        f"Spheres of {spec.radius_mm:g} mm round {step} of the participant's {spec.centres} were scored as "
+        f"regions are (mode {spec.mode}, fit {spec.fit}; {_cite('searchlight')}) for "
+        f"{_words(spec.names)}. The maps have no threshold."
     )
 
 

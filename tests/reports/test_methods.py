@@ -73,6 +73,31 @@ def test_censoring_and_smoothing_are_described(paper: Analysis) -> None:
         assert part in text, part
 
 
+def test_what_is_asked_for_besides_is_described(paper: Analysis) -> None:
+    asked = Analysis.model_validate(
+        {
+            **paper.model_dump(mode="json"),
+            "dissimilarity": {"brain": "cosine", "models": {"resnet18-imagenet": "euclidean"}},
+            "comparators": {"methods": ["tau-a", "whitened", "cka-debiased"], "fit": "nnls"},
+            "searchlight": {
+                "models": ["resnet18-imagenet"], "layers": {"resnet18-imagenet": ["conv1"]},
+                "radius_mm": 6, "stride": 3, "centres": "regions",
+            },
+        }
+    )  # fmt: skip
+    text = methods_text(asked, {**VERSIONS, "rsatoolbox": "0.3.2"})
+    for part in (
+        "1 less the cosine between their patterns", "resnet18-imagenet (euclidean)",
+        "Kendall's tau-a, the whitened correlation (Diedrichsen et al., 2021) and", "fit nnls",
+        "rsatoolbox 0.3.2", "Spheres of 6 mm round every third voxel a side of the participant's "
+        "regions", "resnet18-imagenet and resnet18-imagenet conv1", "Song, L., Smola",
+    ):  # fmt: skip
+        assert part in text, part
+    plain = methods_text(paper, VERSIONS)
+    assert "Spheres" not in plain
+    assert "tau-a" not in plain
+
+
 def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
     text = methods(paper, VERSIONS)
     said = " ".join(body for _, body in text.paragraphs)
