@@ -99,6 +99,8 @@ class Analysis(Part):
             ("region", self.region_names),
             ("model", self.models),
             ("feature table", tables),
+            ("comparator", self.comparators.methods),
+            ("searchlight map", self.searchlight.names),
         ):
             if len(set(names)) != len(names):
                 raise ValueError(f"a {what} is listed twice: {', '.join(names)}")

@@ -315,8 +315,8 @@ def _searchlight(analysis: Analysis) -> str:
         return ""
     step = "every voxel" if spec.stride == 1 else f"every {_ordinal(spec.stride)} voxel a side"
     return (
-        f"Spheres of {spec.radius_mm:g} mm round {step} of the participant's {spec.centres} were scored as "
-        f"regions are (mode {spec.mode}, fit {spec.fit}; {_cite('searchlight')}) for "
+        f"Spheres of {spec.radius_mm:g} mm round {step} of the participant's {spec.centres} were "
+        f"scored as regions are (mode {spec.mode}, fit {spec.fit}; {_cite('searchlight')}) for "
         f"{_words(spec.names)}. The maps have no threshold."
     )
 
