@@ -215,9 +215,8 @@ class _Comparison:
             return self._table(method, [ALL_LAYERS], *table)
         r, note = np.full(shape, np.nan), np.full(shape, notes.ABSENT, object)
         layer = self.layer
-        if self.mode == "robust" and len(
-            self.there
-        ):  # whose weights are of columns of unit variance
+        if self.mode == "robust" and len(self.there):
+            # Its weights are of columns of unit variance.
             spread = np.where(self.constant, 1.0, layer.std(axis=1))
             layer = layer / spread[:, None]
         for row, target in zip(self.there, self.target, strict=True):
