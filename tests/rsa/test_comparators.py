@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from comparator_noise import found_in_noise
 from rsatoolbox.rdm import RDMs
 from rsatoolbox.rdm import compare as rsatoolbox_compare
 from rsatoolbox.rdm.compare import _cosine_cov_weighted_slow
@@ -152,3 +153,14 @@ def test_values_that_are_not_tested_are_never_negative():
         values = rng.random((2, N_PAIRS))
         for method in (m for m in METHODS if untested(m, "replicate")):
             assert compare(method, values[:1], values[1:])[0, 0] >= 0
+
+
+def test_autocorrelation_inflates_replicate_and_not_robust():
+    white, slow = (found_in_noise(strength, n=200, draws=8) for strength in (0.0, 0.4))
+    for (mode, method), value in slow.items():
+        if mode == "robust":
+            assert abs(value) < 0.01, method
+        elif method != "spearman":  # whose ranks the few near pairs move little
+            assert value > white[mode, method] + 0.08, method
+    assert white["replicate", "cka"] > 0.2  # though nothing is shared
+    assert abs(white["replicate", "cka-debiased"]) < 0.02
