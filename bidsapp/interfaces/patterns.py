@@ -1,11 +1,10 @@
 """The steps from a movie run's BOLD to the RDM of every region, and what is said of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from nibabel import Nifti1Image
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Bunch,
@@ -17,10 +16,11 @@ from nipype.interfaces.base import (
 )
 
 from bidsapp.analysis.spec import Denoise, Dissimilarity
-from bidsapp.brain.denoise import nuisance_design
+from bidsapp.arrays import Bools
+from bidsapp.brain.denoise import NuisanceDesign, nuisance_design
 from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, region_patterns
 from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
-from bidsapp.interfaces.masks import load_masks
+from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import DISTANCES
 from bidsapp.tables.quality import Row, region_rows
@@ -57,9 +57,14 @@ class BrainRDMs(SimpleInterface):
     def _run_interface(self, runtime: Bunch) -> Bunch:
         inputs = self.inputs
         spec = Denoise.model_validate(inputs.denoise)
-        design = nuisance_design(Path(inputs.confounds), Path(inputs.confounds_metadata), spec)
-        patterns = region_patterns(
-            Path(inputs.bold), load_masks(inputs.masks), design, spec.scale, self._smoothing(spec)
+        brain, _ = read_mask(inputs.mask)
+        design, patterns = denoised(
+            inputs.bold,
+            inputs.confounds,
+            inputs.confounds_metadata,
+            load_masks(inputs.masks),
+            brain,
+            spec,
         )
         names = list(patterns.series)
         dissimilarity: Dissimilarity = inputs.dissimilarity
@@ -88,12 +93,6 @@ class BrainRDMs(SimpleInterface):
         }
         return runtime
 
-    def _smoothing(self, spec: Denoise) -> Smoothing | None:
-        if not spec.smoothing_fwhm_mm:
-            return None
-        image = Nifti1Image.from_filename(self.inputs.mask)
-        return Smoothing(spec.smoothing_fwhm_mm, np.asarray(image.dataobj) > 0)
-
     def _autocorrelation(self, patterns: RegionPatterns) -> pd.DataFrame:
         inputs = self.inputs
         rows = [
@@ -106,6 +105,21 @@ class BrainRDMs(SimpleInterface):
             )
         ]
         return pd.DataFrame(rows, columns=["roi", "run", "lag_s", "r"])
+
+
+def denoised(
+    bold: str,
+    confounds: str,
+    metadata: str,
+    masks: Mapping[str, Bools],
+    brain: Bools,
+    spec: Denoise,
+) -> tuple[NuisanceDesign, RegionPatterns]:
+    """Read a run's voxels within masks as the analysis wants them: smoothed, denoised, censored."""
+    design = nuisance_design(Path(confounds), Path(metadata), spec)
+    width = spec.smoothing_fwhm_mm
+    smoothing = Smoothing(width, brain) if width else None
+    return design, region_patterns(Path(bold), masks, design, spec.scale, smoothing)
 
 
 def _write(runtime: Bunch, name: str, rows: pd.DataFrame) -> str:

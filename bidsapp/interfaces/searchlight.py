@@ -19,10 +19,9 @@ from threadpoolctl import threadpool_limits
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.brain.denoise import nuisance_design
-from bidsapp.brain.patterns import region_patterns
 from bidsapp.dataset.derivatives import desc_labels, read_rdms, write_image
 from bidsapp.interfaces.masks import load_masks, read_mask
+from bidsapp.interfaces.patterns import denoised
 from bidsapp.interfaces.similarity import check_clock
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.pairs import lag_in_volumes
@@ -101,18 +100,21 @@ class SearchlightMaps(SimpleInterface):
 
     def _run(self, analysis: Analysis, name: str) -> VoxelRun:
         """Read one run's voxels and the RDMs of the models that are mapped."""
-        inputs, denoise = self.inputs, analysis.denoise
-        bold = Path(inputs.bold[name])
-        design = nuisance_design(
-            Path(inputs.confounds[name]), Path(inputs.confounds_metadata[name]), denoise
-        )
+        inputs = self.inputs
         brain, affine = read_mask(inputs.mask[name])
-        patterns = region_patterns(bold, {_BRAIN: brain}, design, denoise.scale)
+        design, patterns = denoised(
+            inputs.bold[name],
+            inputs.confounds[name],
+            inputs.confounds_metadata[name],
+            {_BRAIN: brain},
+            brain,
+            analysis.denoise,
+        )
         paths = [Path(path) for path in inputs.model_rdms[name]]
         files = [read_rdms(path) for path in paths]
         models = np.concatenate([file.rdms for file in files])
         onsets = np.arange(len(design.matrix)) * inputs.repetition_time + inputs.start_time[name]
-        check_clock(bold, onsets, paths[0], files[0].onsets_s)
+        check_clock(Path(inputs.bold[name]), onsets, paths[0], files[0].onsets_s)
         film = next(run for run in analysis.movie.runs if run.run == name)
         shared_s = film.shared_with_next_s if analysis.robust.trim_shared_film else 0.0
         return VoxelRun(

@@ -16,7 +16,7 @@ from tiny_study import AFFINE, RUNS, SHAPE, TR, TinyStudy, read_image
 
 from bidsapp.analysis.spec import Denoise, read_analysis
 from bidsapp.brain.denoise import nuisance_design
-from bidsapp.brain.patterns import region_patterns
+from bidsapp.brain.patterns import Smoothing, region_patterns
 from bidsapp.cli.run import main
 from bidsapp.dataset.derivatives import read_rdms, read_table
 from bidsapp.errors import InputError
@@ -30,6 +30,7 @@ LABELS = ("01", "02")
 RADIUS_MM, STRIDE = 9.0, 2
 MOVED = AFFINE @ np.array([[1, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, 0.25], [0, 0, 0, 1]])
 CHANGES = {
+    "denoise": {"smoothing_fwhm_mm": 5.0},
     "dissimilarity": {"brain": "cosine", "models": {"pixels": "euclidean"}},
     "comparators": {"methods": ["spearman", "whitened", "cka"], "regions": ["FFA", "V1v"]},
     "searchlight": {
@@ -136,7 +137,9 @@ def plain_sphere(study: TinyStudy, centre_mm: np.ndarray, model: str) -> float:
         mask = np.linalg.norm(voxels - centre_mm, axis=-1) <= RADIUS_MM
         confounds = study.preprocessed("01", "movie", number, "desc-confounds_timeseries.tsv")
         design = nuisance_design(confounds, confounds.with_suffix(".json"), Denoise())
-        series = region_patterns(study.bold("01", number), {"it": mask}, design, False).series["it"]
+        smoothing = Smoothing(5.0, np.ones(SHAPE, bool))
+        bold = study.bold("01", number)
+        series = region_patterns(bold, {"it": mask}, design, False, smoothing).series["it"]
         (path,) = (study.out / "stimuli").glob(f"*_run-{number}_*_desc-{model}_relmat.h5")
         models = read_rdms(path).rdms
         runs.append(RunRDMs(number, models, cosine_distance(series)[None, None], TR))
