@@ -22,6 +22,7 @@ def patterns(tsnr: float = 50.0) -> RegionPatterns:
     return RegionPatterns(
         series={"FFA": RNG.normal(size=(N, 80)), "V1v": RNG.normal(size=(N, 2))},
         dropped={"FFA": 1, "V1v": 0},
+        voxels={"FFA": np.ones(80, bool), "V1v": np.ones(2, bool)},
         tsnr={"FFA": tsnr, "V1v": float("nan")},
     )
 
