@@ -14,12 +14,15 @@ import torch
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.clips import windows
 from bidsapp.vision.features import extract
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network
 from bidsapp.vision.runs import PlacedRun, nominal_frames
+from bidsapp.vision.stretches import cut
 
 RATE, TR, BATCH, SECONDS = 25, 2.0, 16, 8
 ROUNDS = 3
+FRAMING = Framing(crop=720)
 
 
 def run() -> dict[str, float]:
@@ -40,7 +43,7 @@ def run() -> dict[str, float]:
         network = load_network(find_model("resnet18-untrained"), None)
 
         def whole(seconds: int = SECONDS) -> None:
-            extract([network], _film_run(film.film, seconds), 720, "cpu", scratch, 0, BATCH)
+            extract([network], _film_run(film.film, seconds), FRAMING, "cpu", scratch, 0, BATCH)
 
         whole(SECONDS // 4)  # libraries warm up
         rounds = [(_seconds(lambda: _bare(network, film)), _seconds(whole)) for _ in range(ROUNDS)]
@@ -58,14 +61,14 @@ def run() -> dict[str, float]:
 def _bare(network: Network, film: PlacedRun) -> None:
     """Decode, cut and resize, and run the network with nobody listening."""
     with torch.inference_mode():
-        for _, clips in windows(film, 1, 720, network.entry.input.size, BATCH):
+        for _, clips in windows(film, 1, FRAMING, network.entry.input.size, BATCH):
             network.module(network.prepare(clips))
 
 
 def _film_run(path: Path, seconds: int) -> PlacedRun:
     index, times = nominal_frames(seconds * RATE, RATE, 5)
     volumes = TR * np.arange(round(seconds / TR)) + TR / 2
-    return PlacedRun("1", path, 0.0, None, index, times, volumes)
+    return PlacedRun("1", cut(path), index, times, volumes)
 
 
 def _write_film(path: Path, seconds: int) -> Path:

@@ -6,6 +6,8 @@ from pydantic import Field, model_validator
 
 from bidsapp.analysis.part import Label, NonNegative, Part, Positive
 
+Pixels = Annotated[int, Field(ge=0)]
+
 
 class FilmRun(Part):
     """One run of the movie task and the stretch of film that it showed."""
@@ -17,6 +19,15 @@ class FilmRun(Part):
     shared_with_next_s: NonNegative = 0.0  # film that the next run shows again
 
 
+class Letterbox(Part):
+    """Bars round the picture, in pixels of the film file."""
+
+    top: Pixels = 0
+    bottom: Pixels = 0
+    left: Pixels = 0
+    right: Pixels = 0
+
+
 class Movie(Part):
     """The movie task, its runs, and how film frames are placed on the scanner's clock."""
 
@@ -26,15 +37,25 @@ class Movie(Part):
     frame_timing: Literal["events", "nominal"] = "events"
     frame_step: Annotated[int, Field(ge=1)] = 5
     first_frame_index: int = 1  # what the events call the film's first frame
+    frame_rate: Positive | None = None  # of the film as shown and counted; None: its file's
+    other_rate: Literal["refuse", "by_time", "by_number"] = "refuse"  # if the film has another
     volume_time: Literal["metadata", "middle"] = "metadata"
     hrf_s: Positive = 20.0
+    letterbox: Letterbox = Letterbox()  # cut off first
     crop: Annotated[int, Field(ge=1)] | None = None  # side of a centred square, in pixels
+    resize: Annotated[int, Field(ge=1)] | None = None  # side of the square before models resize it
 
     @model_validator(mode="after")
     def _runs_differ(self) -> Self:
         names = [run.run for run in self.runs]
         if len(set(names)) != len(names):
             raise ValueError(f"a run is listed twice: {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _rate_known(self) -> Self:
+        if self.other_rate != "refuse" and self.frame_rate is None:
+            raise ValueError(f"other_rate {self.other_rate} needs frame_rate: other than which?")
         return self
 
 

@@ -1,6 +1,7 @@
 """The step that turns one run of the film into the RDMs of several models, in one decoding."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from bidsapp.rsa.rdm import DISTANCES
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.feature_tables import check_table, table_features
 from bidsapp.vision.features import extract, scratch_bytes
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.runs import PlacedRun
+from bidsapp.vision.stretches import Stretch
 
 _BATCH = 32
 
@@ -43,7 +46,7 @@ class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     tables = traits.List(traits.Dict, mandatory=True, desc="the analysis file's feature tables")
     stimuli_dir = Directory(exists=True, mandatory=True)
     task = traits.Str(mandatory=True)
-    crop = traits.Int(desc="side of the centred square, in pixels")
+    framing = traits.Dict(mandatory=True, desc="what of a frame is seen, see Framing")
     hrf_s = traits.Float(mandatory=True)
     weights_dir = Directory(exists=True)
     catalogue = File(exists=True, desc="a user's models")
@@ -88,7 +91,7 @@ class ModelRDMs(SimpleInterface):
         responses = extract(
             [load_network(entry, weights) for entry in entries],
             film,
-            inputs.crop if isdefined(inputs.crop) else None,
+            Framing(**inputs.framing),
             inputs.device,
             cwd,
             int(inputs.memory_gb * 1e9),
@@ -166,11 +169,17 @@ def share_decoding(
 
 def film_to_plain(film: PlacedRun) -> dict[str, Any]:
     """Turn a film run into plain values, which nipype can hash and send to another process."""
+    stretch = film.stretch
     return {
         "run": film.run,
-        "film": str(film.film),
-        "start_s": film.start_s,
-        "duration_s": film.duration_s,
+        "stretch": {
+            "path": str(stretch.path),
+            "first": stretch.first,
+            "n_frames": stretch.n_frames,
+            "file_rate": str(stretch.file_rate),
+            "shown_rate": str(stretch.shown_rate),
+            "by_time": stretch.by_time,
+        },
         "frame_index": film.frame_index.tolist(),
         "frame_times": film.frame_times.tolist(),
         "volume_times": film.volume_times.tolist(),
@@ -179,11 +188,15 @@ def film_to_plain(film: PlacedRun) -> dict[str, Any]:
 
 def film_from_plain(values: Mapping[str, Any]) -> PlacedRun:
     """Invert `film_to_plain`."""
+    stretch = dict(values["stretch"])
     return PlacedRun(
         run=values["run"],
-        film=Path(values["film"]),
-        start_s=values["start_s"],
-        duration_s=values["duration_s"],
+        stretch=Stretch(
+            path=Path(stretch.pop("path")),
+            file_rate=Fraction(stretch.pop("file_rate")),
+            shown_rate=Fraction(stretch.pop("shown_rate")),
+            **stretch,
+        ),
         frame_index=np.asarray(values["frame_index"], np.int64),
         frame_times=np.asarray(values["frame_times"], np.float64),
         volume_times=np.asarray(values["volume_times"], np.float64),

@@ -15,6 +15,7 @@ from bidsapp.analysis.spec import (
     Dissimilarity,
     Fit,
     Localizer,
+    Movie,
 )
 
 _HRF = {
@@ -229,6 +230,28 @@ def _censoring(censor: Censor) -> str:
     )
 
 
+def _framing(movie: Movie) -> str:
+    """Say how frames were cut and resized, and a film of another rate matched."""
+    steps, bars = [], movie.letterbox
+    if bars.top or bars.bottom or bars.left or bars.right:
+        steps.append(
+            f"freed of bars ({bars.top} and {bars.bottom} rows above and below, {bars.left} and "
+            f"{bars.right} columns left and right)"
+        )
+    side = f"{movie.crop} pixels" if movie.crop else "square"
+    steps.append(f"cropped to the central {side}")
+    if movie.resize:
+        steps.append(f"resized to {movie.resize} pixels")
+    text = f" Frames were {_words(steps)}."
+    if movie.other_rate == "refuse":
+        return text
+    how = "time" if movie.other_rate == "by_time" else "number"
+    return (
+        f"{text} Film files of another rate than {movie.frame_rate:g} frames a second were matched "
+        f"to the frames shown by {how}."
+    )
+
+
 def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
     movie = analysis.movie
     placed = (
@@ -236,7 +259,7 @@ def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
         if movie.frame_timing == "events"
         else "by the film's nominal frame rate"
     )
-    crop = f" The film was cropped to its central {movie.crop} pixels." if movie.crop else ""
+    crop = _framing(movie)
     networks = [name for name in analysis.models if analysis.feature_table(name) is None]
     tables = [table for name in analysis.models if (table := analysis.feature_table(name))]
     sentences = []

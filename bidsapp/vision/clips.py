@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchvision.transforms.v2 import functional
 
 from bidsapp.arrays import Bools, Ints
 from bidsapp.errors import InputError
-from bidsapp.vision.film import decode
+from bidsapp.vision.decoding import decode
+from bidsapp.vision.framing import Framing, resized
 from bidsapp.vision.runs import PlacedRun
 
 
@@ -22,7 +22,7 @@ class ClipShape:
 
 
 def windows(
-    film: PlacedRun, length: int, crop: int | None, size: int, batch: int
+    film: PlacedRun, length: int, framing: Framing, size: int, batch: int
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Windows of one shape; see `clips`.
 
@@ -32,12 +32,12 @@ def windows(
         Positions in ``film.frame_index``, and their windows: uint8, (b, length, 3, size, size).
     """
     shape = ClipShape(length, size)
-    for positions, found in clips(film, [shape], crop, batch):
+    for positions, found in clips(film, [shape], framing, batch):
         yield positions, found[shape]
 
 
 def clips(
-    film: PlacedRun, shapes: Sequence[ClipShape], crop: int | None, batch: int
+    film: PlacedRun, shapes: Sequence[ClipShape], framing: Framing, batch: int
 ) -> Iterator[tuple[slice, dict[ClipShape, torch.Tensor]]]:
     """Decode a run's film once and cut it into windows of every shape asked for.
 
@@ -51,10 +51,8 @@ def clips(
         The run.
     shapes
         Shapes of the windows.
-    crop
-        Side in pixels of the centred square that is cut from each frame, with black beyond the
-        frame's edge (torchvision's CenterCrop); None: the largest centred square. It is then
-        resized, bilinearly and with antialiasing (torchvision's Resize), and stays uint8.
+    framing
+        How frames are cut. The square is then resized to each shape's size, and stays uint8.
     batch
         Windows at a time.
 
@@ -75,14 +73,12 @@ def clips(
     n_frames = int(film.frame_index[-1]) + longest
     firsts = [*film.frame_index.tolist(), n_frames]
     position, newest = 0, -1
-    for newest, frame in decode(
-        film.film, film.start_s, film.duration_s, n_frames, torch.get_num_threads()
-    ):
+    for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads()):
         sizes = [size for size, mask in wanted.items() if mask[newest]]
         if sizes:
-            square = _centred_square(torch.from_numpy(frame.to_ndarray(format="rgb24")), crop)
+            square = framing.square(torch.from_numpy(frame.to_ndarray(format="rgb24")))
             for size in sizes:
-                held[size][newest] = functional.resize(square, [size, size], antialias=True)
+                held[size][newest] = resized(square, size)
         complete = int(np.searchsorted(film.frame_index, newest - longest + 1, side="right"))
         while complete - position >= batch:
             yield _batch(film, shapes, held, slice(position, position + batch), newest)
@@ -91,7 +87,7 @@ def clips(
     if newest < film.frame_index[-1]:
         raise InputError(
             f"{film.film} ends too early for run {film.run}: {film.frame_index[-1] + 1} frames "
-            f"needed from {film.start_s:g} s on, {newest + 1} found"
+            f"needed from its frame {film.stretch.first} on, {newest + 1} found"
         )
     while position < len(film.frame_index):
         positions = slice(position, min(position + batch, len(film.frame_index)))
@@ -108,13 +104,6 @@ def _frames_of(frame_index: Ints, shapes: Sequence[ClipShape], size: int) -> Boo
             for offset in range(shape.length):
                 marked[frame_index + offset] = True
     return marked
-
-
-def _centred_square(frame: torch.Tensor, crop: int | None) -> torch.Tensor:
-    """Cut the centred square from a frame (height, width, 3); gives (3, side, side)."""
-    image = frame.permute(2, 0, 1)
-    square: torch.Tensor = functional.center_crop(image, [crop or min(image.shape[1:])] * 2)
-    return square
 
 
 def _batch(

@@ -19,6 +19,7 @@ from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.clips import ClipShape, clips
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
 from bidsapp.vision.networks.network import Network, layer_units
 from bidsapp.vision.runs import PlacedRun
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 def extract(
     networks: Sequence[Network],
     film: PlacedRun,
-    crop: int | None,
+    framing: Framing,
     device: str,
     scratch: Path,
     memory_bytes: int,
@@ -44,8 +45,8 @@ def extract(
         Of different names.
     film
         The run.
-    crop
-        See `bidsapp.vision.clips.clips`.
+    framing
+        How frames are cut.
     device
         "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" ...
     scratch
@@ -85,7 +86,7 @@ def extract(
     shapes = {clip_shape(network.entry): None for network in networks}
     # The same result in every run: no algorithm is chosen by timing, nothing is rounded to TF32.
     with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
-        for positions, windows in clips(film, list(shapes), crop, batch):
+        for positions, windows in clips(film, list(shapes), framing, batch):
             times = film.frame_times[positions]
             rows, weights = _open_volumes(times, film.volume_times, hrf_s)
             if rows.stop == rows.start:

@@ -1,6 +1,6 @@
-"""Reading film files by PyAV: facts first, then exact frames in order, never all at once."""
+"""Film files by PyAV: what one holds, counted from its packets and not from its header."""
 
-import logging
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,155 +9,142 @@ from functools import lru_cache
 from pathlib import Path
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from bidsapp.arrays import Floats
 from bidsapp.errors import InputError
 
-logger = logging.getLogger(__name__)
-# A seek may land after its target by the delay of reordered frames; this is more than any such
-# delay.
-_SEEK_MARGIN_S = 1
+# Containers round time stamps, at worst to a millisecond. Beyond this part of a frame's length a
+# frame does not belong to its place at a constant rate.
+_OFF_GRID = 0.35
 
 
 @dataclass(frozen=True)
 class FilmFacts:
-    """What a film file holds: frames, their rate (1/s) and size (pixels)."""
+    """What a film file holds.
+
+    Attributes
+    ----------
+    n_frames
+        Frames from its first to its last, those missing between them included.
+    n_missing
+        Frames that the file skips; a player shows the one before them for longer.
+    frame_rate
+        Frames a second.
+    width, height
+        Of a frame, in pixels.
+    pixel_aspect
+        Width of a pixel over its height; 1 for square ones.
+    digest
+        Of the encoded frames and their times: it does not change with the file's name.
+    """
 
     n_frames: int
-    frame_rate: float
+    n_missing: int
+    frame_rate: Fraction
     width: int
     height: int
+    pixel_aspect: float
+    digest: str
 
 
 def film_facts(path: Path) -> FilmFacts:
-    """Count a film's frames from the time stamps of its packets, and decode the first.
+    """Read all packets of a film, once per file and process, and decode its first frame.
 
     Headers are not believed: a file that was cut off while being copied keeps its header.
 
     Raises
     ------
     InputError
-        The file is absent, holds no film, or its first frame cannot be decoded.
+        The file is absent, holds no film, its first frame cannot be decoded, or its frames are not
+        evenly spaced in time.
     """
     try:
         status = path.stat()
     except OSError as error:
         raise InputError(f"cannot read the film {path}: {error.strerror}") from error
-    return _facts(path, status.st_mtime_ns, status.st_size)
-
-
-def decode(
-    path: Path, start_s: float, duration_s: float | None, n_frames: int, threads: int = 1
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode up to ``n_frames`` consecutive frames, beginning ``start_s`` into the film.
-
-    A frame's index is its time stamp times the frame rate. Where the file skips an index, the frame
-    before it is held, as a player does.
-
-    Parameters
-    ----------
-    path
-        The film.
-    start_s, duration_s
-        The stretch to decode; None: to the end of the file.
-    n_frames
-        End after that many frames.
-    threads
-        For the decoder.
-
-    Yields
-    ------
-    tuple of int and VideoFrame
-        Index, counted from 0 at ``start_s``, and the frame. They end early where the film ends.
-
-    Raises
-    ------
-    InputError
-        The film cannot be decoded; the message names the frame that it happened at.
-    """
-    with _video(path) as (container, stream):
-        stream.thread_type = "AUTO"
-        stream.codec_context.thread_count = threads
-        rate = _frame_rate(path, stream)
-        first = round(start_s * rate)
-        if duration_s is not None:
-            n_frames = min(n_frames, round(duration_s * rate))
-        due, previous, n_held = 0, None, 0
-        for index, frame in _from(path, container, stream, first):
-            while previous is not None and due < min(index, n_frames):
-                yield due, previous
-                due, n_held = due + 1, n_held + 1
-            if due >= n_frames:
-                break
-            if index >= due:
-                yield due, frame
-                due += 1
-            previous = frame
-        if n_held:
-            logger.warning(
-                "%s: %d frames missing in the file, the ones before them are held", path, n_held
-            )
-
-
-def _from(
-    path: Path, container: InputContainer, stream: VideoStream, first: int
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Decode frames from at or before the frame ``first``, which is counted as 0, in order."""
-    target = Fraction(first) / _frame_rate(path, stream) - _SEEK_MARGIN_S
-    if target > 0:
-        container.seek(_stamp(stream, target), stream=stream)
-    frames = _indexed(path, container, stream)
-    newest = next(frames, None)
-    if newest is not None and target > 0 and newest[0] > first:  # the file has no usable index
-        container.seek(_stamp(stream, Fraction(0)), stream=stream)
-        frames = _indexed(path, container, stream)
-        newest = next(frames, None)
-    while newest is not None:
-        yield newest[0] - first, newest[1]
-        newest = next(frames, None)
-
-
-def _indexed(
-    path: Path, container: InputContainer, stream: VideoStream
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    index = -1
-    rate = _frame_rate(path, stream)
-    try:
-        for frame in container.decode(stream):
-            if frame.pts is None:
-                raise InputError(
-                    f"{path}: its frames have no time stamps; rewrite it, "
-                    f"e.g. ffmpeg -i {path.name} {path.stem}.mp4"
-                )
-            index = _index_of(frame.pts, stream, rate)
-            yield index, frame
-    except av.FFmpegError as error:
-        raise InputError(
-            f"{path} cannot be decoded after frame {index}: {error.strerror}"
-        ) from error
+    return _facts(path.resolve(), status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=64)
 def _facts(path: Path, _changed: int, _size: int) -> FilmFacts:
-    with _video(path) as (container, stream):
-        rate = _frame_rate(path, stream)
-        try:
-            stamps = [
-                p.pts for p in container.demux(stream) if p.pts is not None and not p.is_discard
-            ]
-            container.seek(_stamp(stream, Fraction(0)), stream=stream)
-        except av.FFmpegError as error:
-            raise InputError(f"the film {path} cannot be read: {error.strerror}") from error
-        frame = next(_indexed(path, container, stream), None)
-        if frame is None or not stamps:
+    with open_film(path) as (container, stream):
+        stamps, digest = _read_packets(path, container, stream)
+        seconds = (np.array(stamps) - (stream.start_time or 0)) * float(time_base(stream))
+        rate = _constant_rate(path, stream, seconds)
+        first = next(decoded(path, container, stream), None)
+        if first is None:
             raise InputError(f"the film {path} holds no frame that can be decoded")
-        n_frames = _index_of(max(stamps), stream, rate) + 1
-        return FilmFacts(n_frames, float(rate), frame[1].width, frame[1].height)
+        frame = first[1]
+        n_frames = round(seconds[-1] * rate) + 1
+        aspect = stream.sample_aspect_ratio
+        return FilmFacts(
+            n_frames=n_frames,
+            n_missing=n_frames - len(stamps),
+            frame_rate=rate,
+            width=frame.width,
+            height=frame.height,
+            pixel_aspect=float(aspect) if aspect else 1.0,
+            digest=digest,
+        )
+
+
+def _read_packets(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> tuple[list[int], str]:
+    """Return the time stamps of all frames, ascending, and a digest; then rewind."""
+    stamps, content = [], hashlib.blake2b(digest_size=16)
+    try:
+        for packet in container.demux(stream):
+            if packet.pts is not None and not packet.is_discard:
+                stamps.append(packet.pts)
+                content.update(packet)
+        rewind(container, stream)
+    except av.FFmpegError as error:
+        raise InputError(f"the film {path} cannot be read: {error.strerror}") from error
+    if not stamps:
+        raise InputError(f"the film {path} holds no frame that can be decoded")
+    content.update(np.array(stamps, "<i8").tobytes())
+    return sorted(stamps), content.hexdigest()
+
+
+def _constant_rate(path: Path, stream: VideoStream, seconds: Floats) -> Fraction:
+    """Return the rate at which frames (n,) at these seconds follow each other."""
+    rate = stream.guessed_rate or stream.average_rate
+    if not rate:
+        raise InputError(f"{path} states no frame rate; {_rewrite(path)}")
+    if len(seconds) > 1:
+        # A container may count fields, or ticks, where every second or third is a frame.
+        rate /= max(1, round(float(np.median(np.diff(seconds))) * rate))
+    places = seconds * float(rate)
+    off = np.abs(places - places.round())
+    twice = len(places) - len(np.unique(places.round()))
+    if off.max() > _OFF_GRID or twice:
+        steps = np.diff(seconds) * 1000
+        raise InputError(
+            f"{path} has a variable frame rate: its frames are {steps.min():.0f} to "
+            f"{steps.max():.0f} ms apart, and {max(int((off > _OFF_GRID).sum()), twice)} of "
+            f"{len(places)} lie between the places of {float(rate):g} frames a second; "
+            f"{_rewrite(path)}"
+        )
+    return rate
+
+
+def _rewrite(path: Path) -> str:
+    return f"rewrite it at the rate that was shown, e.g. ffmpeg -i {path.name} -vf fps=25 new.mkv"
 
 
 @contextmanager
-def _video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_film(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Open a film and its first video stream.
+
+    Raises
+    ------
+    InputError
+        The file is no film, or holds no video.
+    """
     try:
         container = av.open(str(path))
     except (av.FFmpegError, OSError) as error:
@@ -168,20 +155,37 @@ def _video(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
         yield container, container.streams.video[0]
 
 
-def _frame_rate(path: Path, stream: VideoStream) -> Fraction:
-    rate = stream.guessed_rate or stream.average_rate
-    if not rate:
-        raise InputError(f"{path} states no frame rate; rewrite it with a constant one")
-    return rate
+def decoded(
+    path: Path, container: InputContainer, stream: VideoStream
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+    """Decode on from where the container is: frames, and their seconds since the film's start.
+
+    Raises
+    ------
+    InputError
+        The file is broken, or its frames have no time stamps.
+    """
+    seconds = Fraction(0)
+    try:
+        for frame in container.decode(stream):
+            if frame.pts is None:
+                raise InputError(
+                    f"{path}: its frames have no time stamps; rewrite it, "
+                    f"e.g. ffmpeg -i {path.name} {path.stem}.mp4"
+                )
+            seconds = (frame.pts - (stream.start_time or 0)) * time_base(stream)
+            yield seconds, frame
+    except av.FFmpegError as error:
+        raise InputError(
+            f"{path} cannot be decoded after {float(seconds):.2f} s: {error.strerror}"
+        ) from error
 
 
-def _index_of(pts: int, stream: VideoStream, rate: Fraction) -> int:
-    return round((pts - (stream.start_time or 0)) * _time_base(stream) * rate)
+def rewind(container: InputContainer, stream: VideoStream, to_s: Fraction = Fraction(0)) -> None:
+    """Go to the last key frame at or before ``to_s`` seconds into the film."""
+    container.seek((stream.start_time or 0) + int(to_s / time_base(stream)), stream=stream)
 
 
-def _stamp(stream: VideoStream, seconds: Fraction) -> int:
-    return (stream.start_time or 0) + int(seconds / _time_base(stream))
-
-
-def _time_base(stream: VideoStream) -> Fraction:
+def time_base(stream: VideoStream) -> Fraction:
+    """Return the unit of a stream's time stamps, in seconds."""
     return stream.time_base or Fraction(1, av.time_base)

@@ -7,7 +7,10 @@ import numpy as np
 
 from bidsapp.arrays import Floats, Ints
 from bidsapp.errors import InputError
-from bidsapp.vision.film import film_facts
+from bidsapp.vision.stretches import Stretch
+
+# A film file may run on for so long after its run; studyforrest's fade out for 4.3 s.
+_RUNS_ON_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,10 @@ class PlacedRun:
 
     Attributes
     ----------
-    run, film
-        Name of the run and its film file.
-    start_s, duration_s
-        Where in the file the run begins, and how long it shows; None: to the end of the file.
+    run
+        Its name.
+    stretch
+        Where its frames are in which file.
     frame_index
         Frames whose features are taken, counted from 0 at the run's first, increasing; shape (n,).
     frame_times
@@ -29,12 +32,15 @@ class PlacedRun:
     """
 
     run: str
-    film: Path
-    start_s: float
-    duration_s: float | None
+    stretch: Stretch
     frame_index: Ints
     frame_times: Floats
     volume_times: Floats
+
+    @property
+    def film(self) -> Path:
+        """The film file."""
+        return self.stretch.path
 
     def __post_init__(self) -> None:
         if len(self.frame_index) == 0 or len(self.frame_index) != len(self.frame_times):
@@ -66,11 +72,13 @@ def nominal_frames(n_frames: int, frame_rate: float, step: int) -> tuple[Ints, F
     return index, index / frame_rate
 
 
-def check_length(film: PlacedRun, repetition_time: float) -> None:
+def check_length(
+    film: PlacedRun, repetition_time: float, hrf_s: float, measured: bool
+) -> list[str]:
     """Make sure that a film and its run belong together, before anything is computed.
 
-    A film may end up to one TR before the scan does, or run on for up to two TRs after it; both are
-    found in studyforrest. More, and some volumes show nothing, or the file belongs to another run.
+    A film may end up to one TR before the scan does, or run on after it for two TRs or 5 s,
+    whichever is more; both are found in studyforrest.
 
     Parameters
     ----------
@@ -78,29 +86,31 @@ def check_length(film: PlacedRun, repetition_time: float) -> None:
         The run, with all its volumes.
     repetition_time
         In seconds.
+    hrf_s
+        Length of the haemodynamic response: after that, a volume knows nothing of the film.
+    measured
+        Whether frame times are those of events, so that a film that ends early is no guess.
+
+    Returns
+    -------
+    list of str
+        What is odd and yet harms no volume that saw the film.
 
     Raises
     ------
     InputError
-        The film cannot be decoded, ends before the stretch that the run shows, lacks frames that
-        the run's events name, or is shorter or longer than the run.
+        The film lacks frames that the run's events name, is shorter or longer than the run, or
+        leaves volumes without any film.
     """
-    facts = film_facts(film.film)
-    rest_s = facts.n_frames / facts.frame_rate - film.start_s
-    shown_s = rest_s if film.duration_s is None else film.duration_s
-    scanned_s = len(film.volume_times) * repetition_time
+    shown_s, rate = film.stretch.duration_s, float(film.stretch.shown_rate)
+    available = film.stretch.n_frames
+    n_volumes = len(film.volume_times)
+    scanned_s = n_volumes * repetition_time
     where = f"{film.film}, run {film.run}"
-    if shown_s - rest_s > 1.5 / facts.frame_rate:
-        needed = round((film.start_s + shown_s) * facts.frame_rate)
+    if not measured and shown_s < scanned_s - repetition_time - 1e-6:
         raise InputError(
-            f"{where}: the film ends before the run does: {needed} frames needed, {facts.n_frames} "
-            "found; check start_s and duration_s, or give the whole film"
-        )
-    available = round(shown_s * facts.frame_rate)
-    if shown_s < scanned_s - repetition_time - 1e-6:
-        raise InputError(
-            f"{where}: the film is too short: {round(scanned_s * facts.frame_rate)} frames needed "
-            f"for {len(film.volume_times)} volumes of {repetition_time:g} s, {available} found; "
+            f"{where}: the film is too short: {round(scanned_s * rate)} frames needed "
+            f"for {n_volumes} volumes of {repetition_time:g} s, {available} found; "
             "check that this film belongs to the run"
         )
     if film.frame_index[-1] >= available:
@@ -108,10 +118,32 @@ def check_length(film: PlacedRun, repetition_time: float) -> None:
             f"{where}: {film.frame_index[-1] + 1} frames needed by the run's events, "
             f"{available} found; check that this film belongs to the run, and first_frame_index"
         )
-    if shown_s > scanned_s + 2 * repetition_time + 1e-6:
+    if shown_s > scanned_s + max(2 * repetition_time, _RUNS_ON_S) + 1e-6:
         raise InputError(
             f"{where}: the film is too long: {available} frames found, but "
-            f"{len(film.volume_times)} volumes of {repetition_time:g} s show "
-            f"{round(scanned_s * facts.frame_rate)}; give "
+            f"{n_volumes} volumes of {repetition_time:g} s show {round(scanned_s * rate)}; give "
             "the run its own file, or start_s and duration_s"
         )
+    return _volumes_without_film(film, repetition_time, hrf_s)
+
+
+def _volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:
+    """Name volumes before the first frame, or long after the last."""
+    first, last = film.frame_times[0], film.frame_times[-1]
+    before = int((film.volume_times < first).sum())
+    after = int((film.volume_times > last + repetition_time).sum())
+    unreached = int((film.volume_times >= last + hrf_s).sum())
+    if unreached:
+        raise InputError(
+            f"{film.film}, run {film.run}: the last frame was shown at {last:.1f} s, and "
+            f"{unreached} of {len(film.volume_times)} volumes come {hrf_s:g} s after it or later: "
+            "check that events, film and scan are of one run"
+        )
+    said = []
+    if before:
+        said.append(f"{before} volumes come before the first frame, which was shown at {first:.1f}")
+    if after:
+        said.append(
+            f"{after} volumes come over a TR after the last frame, which was shown at {last:.1f}"
+        )
+    return [f"run {film.run}: {text} s" for text in said]

@@ -12,7 +12,9 @@ from bidsapp.rsa.searchlight import expected_seconds
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.features import scratch_bytes
-from bidsapp.vision.film import film_facts
+from bidsapp.vision.film import FilmFacts, film_facts
+from bidsapp.vision.framing import Framing
+from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.film import FilmPlan
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs
@@ -30,7 +32,7 @@ def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: F
         f"    missing: {sentence}" for person in inputs.participants for sentence in person.missing
     ]
     lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
-    lines += ["", f"Film (TR {plan.repetition_time:g} s)", *_films(plan)]
+    lines += ["", f"Film (TR {plan.repetition_time:g} s)", *_films(plan, analysis.movie.frame_step)]
     lines += [f"  warning: {warning}" for warning in plan.warnings]
     lines += ["", "Models", *_models(settings, analysis, plan)]
     if settings.level == "participant":
@@ -47,14 +49,43 @@ def _found(person: ParticipantInputs) -> str:
     )
 
 
-def _films(plan: FilmPlan) -> Iterator[str]:
+def _films(plan: FilmPlan, frame_step: int) -> Iterator[str]:
     for film in plan.runs:
-        facts = film_facts(film.film)
+        facts, stretch = film_facts(film.film), film.stretch
+        shown = float(stretch.shown_rate)
+        named = plan.last_named.get(film.run)
         yield (
             f"  run {film.run}: {film.film.name}, {facts.n_frames} frames at "
-            f"{facts.frame_rate:g} Hz, {facts.width} x {facts.height}; from {film.start_s:g} s, "
-            f"{len(film.frame_index)} frames taken; {len(film.volume_times)} volumes"
+            f"{float(facts.frame_rate):.5g} Hz, {facts.width} x {facts.height}; from frame "
+            f"{stretch.first} ({stretch.first / float(stretch.file_rate):g} s), "
+            f"{stretch.n_frames} frames ({stretch.duration_s:.2f} s) shown at {shown:.5g} Hz"
+            + _converted(film)
         )
+        yield (
+            f"    {len(film.frame_index)} frames taken, every {frame_step} ({shown / frame_step:g} "
+            f"Hz), at {film.frame_times[0]:.3f} to {film.frame_times[-1]:.3f} s; "
+            + (f"events name {named + 1}; " if named is not None else "")
+            + f"{len(film.volume_times)} volumes"
+        )
+        yield f"    {_picture(plan.framing, facts)}"
+
+
+def _converted(film: PlacedRun) -> str:
+    if film.stretch.file_rate == film.stretch.shown_rate:
+        return ""
+    return ", frames matched by time" if film.stretch.by_time else ", frames matched by number"
+
+
+def _picture(framing: Framing, facts: FilmFacts) -> str:
+    top, bottom, left, right = framing.letterbox
+    width, height = framing.picture(facts.width, facts.height)
+    side = framing.side(facts.width, facts.height)
+    bars = f"{top} + {bottom} rows and {left} + {right} columns" if any(framing.letterbox) else "no"
+    resize = f", resized to {framing.resize}" if framing.resize else ""
+    return (
+        f"letterbox: {bars} cut off, which leaves {width} x {height}; "
+        f"crop: the central {side} x {side}{resize}"
+    )
 
 
 def _models(settings: Settings, analysis: Analysis, plan: FilmPlan) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """When each frame of the film was seen, and when each volume was taken: once for a dataset."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,20 +11,40 @@ from bidsapp.analysis import spec
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
+from bidsapp.dataset.frames import frame_onsets, read_frame_log
 from bidsapp.dataset.runs import TR_TOLERANCE_S
-from bidsapp.dataset.stimuli import find_film, frame_onsets
+from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.vision.film import film_facts
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
+from bidsapp.vision.stretches import Stretch, cut
+from bidsapp.workflows.film_events import check_rate, compare_ends, odd_events
 
 _START_TOLERANCE_S = 0.1
 
 
 @dataclass(frozen=True)
 class FilmPlan:
-    """The film runs on the scanner's clock, and what is worth a warning about them."""
+    """The film runs on the scanner's clock, and what is worth a warning about them.
+
+    Attributes
+    ----------
+    runs
+        In the order of the analysis.
+    framing
+        What of each frame networks see.
+    last_named
+        Run to the last frame that its events name, counted from 0; runs without events are absent.
+    repetition_time
+        In seconds.
+    warnings
+        Sentences that name run, participants and figures.
+    """
 
     runs: tuple[PlacedRun, ...]
+    framing: Framing
+    last_named: Mapping[str, int]
     repetition_time: float
     warnings: tuple[str, ...]
 
@@ -40,21 +60,37 @@ def plan_film(
     Raises
     ------
     InputError
-        A film is absent, broken or does not fit its run; TRs differ between participants.
+        A film is absent, broken or does not fit its run or its events; TRs differ between
+        participants.
     """
+    movie = analysis.movie
     repetition_time = _common_repetition_time(participants)
     runs: list[PlacedRun] = []
+    last_named: dict[str, int] = {}
     warnings: list[str] = []
-    for film_run in analysis.movie.runs:
+    for film_run in movie.runs:
         scans = [run for person in participants for run in person.movie if run.run == film_run.run]
         if not scans:
             warnings.append(f"run {film_run.run}: no participant has it, so it is left out")
             continue
-        film, said = _place(analysis.movie, film_run, scans, stimuli)
-        check_length(film, repetition_time)
+        film, last, said = _place(movie, film_run, scans, stimuli)
+        measured = last is not None
+        if last is not None:
+            last_named[film.run] = last
+        said += check_length(film, repetition_time, movie.hrf_s, measured)
         runs.append(film)
         warnings += said
-    return FilmPlan(tuple(runs), repetition_time, tuple(warnings))
+    stretches = {film.run: film.stretch for film in runs}
+    ends = {run: (last, stretches[run]) for run, last in last_named.items()}
+    framing = framing_of(movie)
+    warnings += [*compare_ends(ends), *_odd_films(framing, runs)]
+    return FilmPlan(tuple(runs), framing, last_named, repetition_time, tuple(warnings))
+
+
+def framing_of(movie: spec.Movie) -> Framing:
+    """Return what the analysis says about cutting and resizing frames."""
+    bars = movie.letterbox
+    return Framing((bars.top, bars.bottom, bars.left, bars.right), movie.crop, movie.resize)
 
 
 def volume_times(movie: spec.Movie, scan: PreprocessedRun, n_volumes: int) -> Floats:
@@ -66,37 +102,80 @@ def volume_times(movie: spec.Movie, scan: PreprocessedRun, n_volumes: int) -> Fl
 
 def _place(
     movie: spec.Movie, film_run: spec.FilmRun, scans: Sequence[PreprocessedRun], stimuli: Path
-) -> tuple[PlacedRun, list[str]]:
-    path = find_film(stimuli, film_run.film)
+) -> tuple[PlacedRun, int | None, list[str]]:
+    """Place one run; also return the last frame that its events name, and warnings."""
     usual = _usual(scans)
     times = volume_times(movie, usual, usual.n_volumes)
-    events = {scan.participant: scan.events for scan in scans if scan.events is not None}
     warnings = _unlike(movie, usual, scans)
-    if movie.frame_timing == "events" and not events:
-        warnings.append(f"run {film_run.run}: no events, so frames are at the film's nominal rate")
+    stretch = _cut(movie, film_run, stimuli)
+    events = {scan.participant: scan.events for scan in scans if scan.events is not None}
+    last = None
     if movie.frame_timing == "events" and events:
-        onsets = frame_onsets(events, movie.first_frame_index)
+        logs = {who: read_frame_log(path, movie.first_frame_index) for who, path in events.items()}
+        onsets = frame_onsets(logs)
+        warnings += check_rate(film_run.run, stretch, logs, onsets)
+        warnings += odd_events(film_run.run, stretch, logs, onsets)
         sampled = onsets.index % movie.frame_step == 0
         index, frame_times = onsets.index[sampled], onsets.onset_s[sampled]
-        warnings += [
-            f"run {film_run.run}: frames of sub-{label} are {seconds:.2f} s off the others'"
-            for label, seconds in onsets.deviating.items()
-        ]
+        last = int(onsets.index[-1])
     else:
-        facts = film_facts(path)
-        duration = film_run.duration_s or facts.n_frames / facts.frame_rate - film_run.start_s
-        n_frames = round(duration * facts.frame_rate)
-        index, frame_times = nominal_frames(n_frames, facts.frame_rate, movie.frame_step)
+        if movie.frame_timing == "events":
+            warnings.append(
+                f"run {film_run.run}: no events, so frames are at the film's nominal rate"
+            )
+        rate = float(stretch.shown_rate)
+        index, frame_times = nominal_frames(stretch.n_frames, rate, movie.frame_step)
     # The last refresh may be logged for a frame that the file no longer has; nothing sees it.
     seen = frame_times < times[-1]
     if not seen.any():
         raise InputError(
-            f"{path}, run {film_run.run}: no frame was shown before the last volume; check the "
-            "onsets of the run's events, and first_frame_index"
+            f"{stretch.path}, run {film_run.run}: no frame was shown before the last volume; check "
+            "the onsets of the run's events, and first_frame_index"
         )
-    stretch = (film_run.start_s, film_run.duration_s)
-    film = PlacedRun(film_run.run, path, *stretch, index[seen], frame_times[seen], times)
-    return film, warnings
+    film = PlacedRun(film_run.run, stretch, index[seen], frame_times[seen], times)
+    return film, last, warnings
+
+
+def _cut(movie: spec.Movie, film_run: spec.FilmRun, stimuli: Path) -> Stretch:
+    path = find_film(stimuli, film_run.film)
+    where = (film_run.start_s, film_run.duration_s)
+    try:
+        return cut(path, *where, movie.frame_rate, movie.other_rate)
+    except InputError as error:
+        raise InputError(f"run {film_run.run}: {error}") from error
+
+
+def _odd_films(framing: Framing, runs: Sequence[PlacedRun]) -> list[str]:
+    """Name films whose pictures are not what an analysis takes for granted."""
+    said = []
+    for path in dict.fromkeys(film.film for film in runs):
+        facts = film_facts(path)
+        width, height = framing.picture(facts.width, facts.height)
+        if facts.n_missing:
+            said.append(
+                f"{path.name} lacks {facts.n_missing} of {facts.n_frames} frames; the ones before "
+                "them are held"
+            )
+        if facts.pixel_aspect != 1:
+            said.append(
+                f"{path.name}: its pixels are not square ({facts.pixel_aspect:.3f} wide for 1 "
+                "high), so that networks see a squeezed picture; rewrite it with square ones"
+            )
+        if framing.crop and framing.crop > min(width, height):
+            said.append(
+                f"{path.name}: movie.crop {framing.crop} is more than its picture of {width} x "
+                f"{height} pixels; what lies beyond is black"
+            )
+    facts_of_all = [film_facts(film.film) for film in runs]
+    sizes = Counter((facts.width, facts.height) for facts in facts_of_all)
+    rates = Counter(film.stretch.shown_rate for film in runs)
+    if len(sizes) > 1:
+        named = ", ".join(f"{width} x {height}" for width, height in sizes)
+        said.append(f"the films of the runs differ in size: {named}")
+    if len(rates) > 1:
+        named = ", ".join(f"{float(rate):.5g}" for rate in rates)
+        said.append(f"the runs differ in frames a second: {named}")
+    return said
 
 
 def _usual(scans: Sequence[PreprocessedRun]) -> PreprocessedRun:

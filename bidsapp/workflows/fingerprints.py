@@ -12,8 +12,10 @@ from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.film import film_facts
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
-from bidsapp.workflows.film import FilmPlan
+from bidsapp.workflows.film import FilmPlan, framing_of
 from bidsapp.workflows.models import dissimilarity, model_rdm_files
 
 _DECIMALS = 4  # of times in s: what is closer changes no RDM
@@ -49,9 +51,10 @@ def models_to_make(
 def fingerprint(settings: Settings, analysis: Analysis, film: PlacedRun, model: str) -> str:
     """Return the SHA-256 of all that decides about one model's RDMs of one run.
 
-    That is the film by name and size, its frames and the volumes on the scanner's clock, the crop,
-    the response, and the catalogue's entry with the digest of its checkpoint; or, of a feature
-    table, its entry and its files' content.
+    That is the film's content, its frames and the volumes on the scanner's clock, what of each
+    frame is seen, the response, and the catalogue's entry with the digest of its checkpoint; or, of
+    a feature table, its entry and its files' content. Names of films, and frames that no window
+    holds, are no part of it.
 
     Raises
     ------
@@ -69,15 +72,29 @@ def fingerprint(settings: Settings, analysis: Analysis, film: PlacedRun, model: 
     else:
         entry = find_model(model, settings.model_catalogue)
         made_from |= {
-            "film": [film.film.name, film.film.stat().st_size],
-            "stretch": [film.start_s, film.duration_s],
+            "film": film_facts(film.film).digest,
+            "frames": _frames(film, entry.input.window),
             "frame_index": film.frame_index.tolist(),
             "frame_times": _rounded(film.frame_times),
-            "crop": analysis.movie.crop,
+            "framing": _framing(framing_of(analysis.movie), film, entry.input.size),
             "model": entry.model_dump(mode="json", exclude=_WORDING)
             | {"dissimilarity": dissimilarity(settings, analysis, model)},
         }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def _frames(film: PlacedRun, window: int) -> list[int | str]:
+    """Name the frames of the file that windows are made of."""
+    stretch = film.stretch
+    reach = min(stretch.n_frames, int(film.frame_index[-1]) + window)
+    return [stretch.first, reach, str(stretch.step)]
+
+
+def _framing(framing: Framing, film: PlacedRun, size: int) -> list[list[int]]:
+    """Name what of a frame is seen, and the sizes that it is brought to."""
+    facts = film_facts(film.film)
+    sizes = [each for each in (framing.resize, size) if each is not None]
+    return [list(framing.box(facts.width, facts.height)), list(dict.fromkeys(sizes))]
 
 
 def _digests(settings: Settings, table: FeatureTable) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 from nipype.pipeline import engine
@@ -24,7 +25,7 @@ from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import say, start
 from bidsapp.workflows.dryrun import describe_run
 from bidsapp.workflows.engine import run_workflow
-from bidsapp.workflows.film import FilmPlan, plan_film
+from bidsapp.workflows.film import FilmPlan, framing_of, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.models import dissimilarity, model_rdm_files, note_warnings
@@ -147,14 +148,13 @@ def _rdms_node(
         tables=[table.model_dump(mode="json") for table in analysis.feature_tables],
         stimuli_dir=str(settings.stimuli_dir),
         task=analysis.movie.task,
+        framing=asdict(framing_of(analysis.movie)),
         hrf_s=analysis.movie.hrf_s,
         device=settings.device,
         memory_gb=memory_gb,
         scratch_gb=settings.scratch_gb,
         n_threads=settings.nprocs,
     )
-    if analysis.movie.crop is not None:
-        step.inputs.crop = analysis.movie.crop
     if settings.weights is not None:
         step.inputs.weights_dir = str(settings.weights)
     if settings.model_catalogue is not None:

@@ -1,5 +1,7 @@
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,9 @@ from vision_films import noise, number_of, numbered, write_film
 from bidsapp.errors import InputError
 from bidsapp.vision.clips import ClipShape, clips, windows
 from bidsapp.vision.film import film_facts
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
+from bidsapp.vision.stretches import cut
 
 
 def film_run(
@@ -18,14 +22,16 @@ def film_run(
 ) -> PlacedRun:
     index, times = nominal_frames(n_frames, 25.0, step)
     volumes = 2.0 * np.arange(n_volumes) + 1
-    return PlacedRun(
-        "1", path, stretch.get("start_s", 0.0), stretch.get("duration_s"), index, times, volumes
-    )
+    return PlacedRun("1", cut(path, **stretch), index, times, volumes)
 
 
-def gather(film: PlacedRun, length: int, crop: int | None, size: int, batch: int) -> torch.Tensor:
+def gather(
+    film: PlacedRun, length: int, framing: int | Framing | None, size: int, batch: int
+) -> torch.Tensor:
+    """Join all windows; ``framing`` is a crop alone, or more."""
     parts, stop = [], 0
-    for positions, part in windows(film, length, crop, size, batch):
+    framing = framing if isinstance(framing, Framing) else Framing(crop=framing)
+    for positions, part in windows(film, length, framing, size, batch):
         assert positions.start == stop
         assert len(part) == positions.stop - positions.start <= batch
         parts.append(part)
@@ -73,27 +79,55 @@ def test_windows_run_forward_and_hold_the_last_frame(
 def test_one_decoding_serves_every_shape(noise_film: Path) -> None:
     film = film_run(noise_film, 60)
     shapes = [ClipShape(1, 16), ClipShape(6, 16), ClipShape(3, 24)]
-    for positions, found in clips(film, shapes, None, 5):
+    for positions, found in clips(film, shapes, Framing(), 5):
         for shape in shapes:
             alone = gather(film, shape.length, None, shape.size, 12)
             assert torch.equal(found[shape], alone[positions])
 
 
-def test_a_stretch_of_a_longer_film_equals_the_cut_file(tmp_path: Path) -> None:
-    frames = noise(150, 32, 32)
-    whole = write_film(tmp_path / "whole.mkv", frames)
-    cut = write_film(tmp_path / "cut.mkv", frames[60:110])
-    stretch = film_run(whole, 50, start_s=2.4, duration_s=2.0)
-    for length in (1, 16):
-        assert torch.equal(
-            gather(stretch, length, None, 16, 4), gather(film_run(cut, 50), length, None, 16, 4)
-        )
+# Starts of segments as a table has them, some not on a frame to the last digit, and how long they
+# are: each shares 16 s with the next.
+SEGMENTS = [(0.0, 20.08), (4.08, 18.0), (6.0799999, 17.48), (7.561, 16.2)]
+
+
+def recode(path: Path, source: Path, first: int, n_frames: int) -> Path:
+    """Write some decoded frames of a film to a file of its own, without loss."""
+    with av.open(str(source)) as film, av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 32, 48, "yuv420p"
+        stream.options = {"qp": "0", "g": "12"}
+        for index, frame in enumerate(film.decode(video=0)):
+            if first <= index < first + n_frames:
+                frame.pts, frame.time_base = index - first, Fraction(1, 25)
+                frame.pict_type = av.video.frame.PictureType.NONE
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def test_segment_files_and_one_whole_film_give_the_same_windows(tmp_path: Path) -> None:
+    """An inter-coded film, with key frames up to 10 s apart, that seeks land between."""
+    whole = write_film(
+        tmp_path / "whole.mp4", noise(600, 32, 48), codec="libx264", key_frames_apart=250
+    )
+    with av.open(str(whole)) as film:
+        assert sum(packet.is_keyframe for packet in film.demux(video=0)) == 3
+    framing = Framing((3, 3, 0, 0), 24, 20)
+    for start_s, duration_s in SEGMENTS:
+        first, n_frames = round(start_s * 25), round(duration_s * 25)
+        segment = recode(tmp_path / f"{first}.mkv", whole, first, n_frames)
+        assert film_facts(segment).n_frames == n_frames
+        stretch = film_run(whole, n_frames, start_s=start_s, duration_s=duration_s)
+        assert stretch.stretch.first == first
+        own = gather(film_run(segment, n_frames), 16, framing, 16, 32)
+        assert torch.equal(gather(stretch, 16, framing, 16, 32), own)
+        assert len(own.unique(dim=0)) == len(own)  # no two windows are alike
 
 
 def test_a_real_film_has_five_volumes(shared_data: Path) -> None:
     path = shared_data / "video" / "bikes.mp4"
     film = film_run(path, film_facts(path).n_frames, n_volumes=5)
-    check_length(film, 2.0)
+    assert check_length(film, 2.0, 20.0, measured=False) == []
     assert gather(film, 1, 720, 32, 16).shape == (50, 1, 3, 32, 32)
     assert film.frame_times[-1] < 5 * 2.0 <= film.frame_times[-1] + 0.2 + 1e-9
 
@@ -105,7 +139,8 @@ def test_a_film_that_ends_early_is_named_with_its_frames(noise_film: Path) -> No
 
 @pytest.mark.parametrize("n_volumes", [2, 3, 4, 5])
 def test_film_and_run_may_differ_a_little(noise_film: Path, n_volumes: int) -> None:
-    check_length(film_run(noise_film, 200, n_volumes), 2.0)
+    film = film_run(noise_film, 200, n_volumes)
+    assert check_length(film, 2.0, 20.0, measured=False) == []
 
 
 @pytest.mark.parametrize(
@@ -121,12 +156,14 @@ def test_film_and_run_may_differ_a_little(noise_film: Path, n_volumes: int) -> N
 def test_film_and_run_must_fit(
     noise_film: Path, n_volumes: int, n_frames: int, stretch: dict[str, float], message: str
 ) -> None:
+    def check() -> None:
+        film = film_run(noise_film, n_frames, n_volumes, **stretch)
+        check_length(film, 2.0, 20.0, measured=False)
+
     with pytest.raises(InputError, match=message):
-        check_length(film_run(noise_film, n_frames, n_volumes, **stretch), 2.0)
+        check()
 
 
 def test_frames_must_increase(noise_film: Path) -> None:
     with pytest.raises(ValueError, match="increase"):
-        PlacedRun(
-            "1", noise_film, 0.0, None, np.array([5, 0]), np.array([0.0, 0.2]), np.array([1.0])
-        )
+        PlacedRun("1", cut(noise_film), np.array([5, 0]), np.array([0.0, 0.2]), np.array([1.0]))

@@ -15,17 +15,19 @@ from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.clips import windows
 from bidsapp.vision.features import extract, find_device, scratch_bytes
+from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network, layer_units
 from bidsapp.vision.runs import PlacedRun, nominal_frames
+from bidsapp.vision.stretches import cut
 
 Extract = Callable[..., dict[str, dict[str, Floats]]]
 
 
 def film_run(path: Path, n_frames: int = 200, n_volumes: int = 4) -> PlacedRun:
     index, times = nominal_frames(n_frames, 25.0, 5)
-    return PlacedRun("1", path, 0.0, None, index, times, 2.0 * np.arange(n_volumes) + 1)
+    return PlacedRun("1", cut(path), index, times, 2.0 * np.arange(n_volumes) + 1)
 
 
 @cache
@@ -39,7 +41,9 @@ def extracted(tmp_path: Path) -> Extract:
 
     def run(names: list[str], film: PlacedRun, memory: int = 10**9, batch: int = 16, **more: float):
         networks = [network(name) for name in names]
-        return extract(networks, film, None, "cpu", tmp_path / "scratch", memory, batch, **more)
+        return extract(
+            networks, film, Framing(), "cpu", tmp_path / "scratch", memory, batch, **more
+        )
 
     return run
 
@@ -48,7 +52,7 @@ def all_features(name: str, film: PlacedRun) -> dict[str, np.ndarray]:
     """Every layer's response to every frame: n_frames x n_units, what `extract` never holds."""
     given = find_model(name).input
     kept: dict[str, list[Tensor]] = {layer: [] for layer in find_model(name).layers}
-    for _, clips in windows(film, given.window, None, given.size, 10):
+    for _, clips in windows(film, given.window, Framing(), given.size, 10):
         network(name).respond(clips, lambda layer, response: kept[layer].append(response.clone()))
     return {layer: torch.cat(parts).numpy() for layer, parts in kept.items()}
 
@@ -87,7 +91,7 @@ def test_a_flash_peaks_5_s_later(extracted: Extract, tmp_path: Path) -> None:
     frames[100] = 255  # shown at 4 s
     film = film_run(write_film(tmp_path / "flash.mkv", frames), 400)
     volumes = np.arange(0, 16, 0.1)
-    fine = PlacedRun("1", film.film, 0.0, None, film.frame_index, film.frame_times, volumes)
+    fine = PlacedRun("1", film.stretch, film.frame_index, film.frame_times, volumes)
     response = extracted(["pixels"], fine)["pixels"]["pixels"].mean(axis=1)
     assert abs(volumes[response.argmax()] - 9.0) <= 0.2
 
@@ -115,9 +119,7 @@ def test_volumes_that_no_frame_reaches_are_zero(extracted: Extract, noise_film: 
     film = film_run(noise_film)
     late = PlacedRun(
         "1",
-        noise_film,
-        0.0,
-        None,
+        film.stretch,
         film.frame_index,
         film.frame_times,
         np.array([-2.0, 0.0, 2.0, 10.0, 27.0, 28.0, 40.0]),
@@ -211,7 +213,7 @@ def test_memory_does_not_grow_with_the_film(
     growth = []
     for seconds in (10, 20, 80):  # the first call warms up what libraries keep
         film = film_run(path, seconds * 25, seconds // 2)
-        growth.append(peak_growth(lambda: extract([wide], film, None, "cpu", tmp_path, 0, 8)))  # noqa: B023
+        growth.append(peak_growth(lambda: extract([wide], film, Framing(), "cpu", tmp_path, 0, 8)))  # noqa: B023
     n_frames, frame = 400, 4 * 1024 * 256
     assert max(growth) < 0.2 * n_frames * frame
     assert growth[2] - growth[1] < 0.25 * (40 - 10) * frame  # far below even volumes x units
@@ -232,7 +234,13 @@ def test_gpu_gives_what_the_cpu_gives(noise_film: Path, tmp_path: Path) -> None:
     name = "resnet18-untrained-96px"
     cpu, gpu = (
         extract(
-            [network(name)], film, None, device, Path(tempfile.mkdtemp(dir=tmp_path)), 10**9, 16
+            [network(name)],
+            film,
+            Framing(),
+            device,
+            Path(tempfile.mkdtemp(dir=tmp_path)),
+            10**9,
+            16,
         )
         for device in ("cpu", "cuda")
     )

@@ -11,9 +11,10 @@ import numpy as np
 def write_film(
     path: Path,
     frames: np.ndarray,
-    rate: int = 25,
+    rate: Fraction | int = 25,
     codec: str = "ffv1",
     stamps: Sequence[int] | None = None,
+    key_frames_apart: int = 30,
 ) -> Path:
     """Encode uint8 frames (n, height, width, 3): without loss by default, else with B-frames."""
     with av.open(str(path), "w") as container:
@@ -22,10 +23,11 @@ def write_film(
         stream.pix_fmt = "bgr0" if codec == "ffv1" else "yuv420p"
         stream.bit_rate = 20_000_000
         if codec == "libx264":
-            stream.options = {"g": "30", "bf": "3", "crf": "5"}
+            stream.options = {"bf": "3", "crf": "5", "sc_threshold": "0"}
+            stream.options |= {"g": str(key_frames_apart)}
         for index, pixels in zip(stamps or range(len(frames)), frames, strict=True):
             frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, rate)
+            frame.pts, frame.time_base = index, 1 / Fraction(rate)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return path

@@ -44,7 +44,9 @@ def scan(participant: str, events: Path | None = None, **facts: float) -> Prepro
 
 
 def place(stimuli: Path, *scans: PreprocessedRun, timing: str = "nominal"):
-    return _place(MOVIE.model_copy(update={"frame_timing": timing}), MOVIE.runs[0], scans, stimuli)
+    movie = MOVIE.model_copy(update={"frame_timing": timing})
+    film, _, warnings = _place(movie, MOVIE.runs[0], scans, stimuli)
+    return film, warnings
 
 
 def test_one_long_scan_harms_no_one(stimuli):
