@@ -25,7 +25,7 @@ class FrameLog:
         Onset in seconds after the first volume, by frame counted from 0, ascending; of a repeated
         frame the first.
     video_s
-        The film's own time of each frame in seconds, alike; None: the file has no ``videotime``.
+        The film's own time of each frame in seconds, alike; None: the file does not say.
     """
 
     onsets: "pd.Series[float]"
@@ -76,7 +76,7 @@ def read_frame_log(path: Path, first_frame_index: int) -> FrameLog:
     Raises
     ------
     InputError
-        A column is missing, or a frame comes before the first.
+        A column is missing, there is no row, or a frame comes before the first.
     """
     table = read_events(path)
     if "frameidx" not in table:
@@ -89,12 +89,14 @@ def read_frame_log(path: Path, first_frame_index: int) -> FrameLog:
             f"{path}: a frameidx is no number of at least {first_frame_index} "
             "(movie.first_frame_index): mend the file or the key"
         )
+    if frames.empty:
+        raise InputError(f"{path} names no frame: mend it, or set movie.frame_timing to nominal")
     index = pd.Index(frames.to_numpy(np.int64))
     onsets = table["onset"] - _first_volume(table)
-    video_s = pd.to_numeric(table["videotime"], errors="coerce") if "videotime" in table else None
-    return FrameLog(
-        _by_frame(onsets, index), None if video_s is None else _by_frame(video_s, index).dropna()
-    )
+    video_s = None
+    if "videotime" in table:
+        video_s = _by_frame(pd.to_numeric(table["videotime"], errors="coerce"), index).dropna()
+    return FrameLog(_by_frame(onsets, index), None if video_s is None or video_s.empty else video_s)
 
 
 def frame_onsets(logs: Mapping[str, FrameLog]) -> FrameOnsets:

@@ -111,7 +111,7 @@ def _frames(run: str, n: int, film: Stretch) -> str:
 
 
 def _unsteady(log: FrameLog, rate: float) -> int:
-    if log.video_s is None or log.video_s.empty:
+    if log.video_s is None:
         return 0
     off = log.video_s - log.video_s.index / rate
     return int(((off - off.median()).abs() > 1 / rate).sum())

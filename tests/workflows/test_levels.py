@@ -182,7 +182,9 @@ def test_dry_run(study, moviersa, monkeypatch):
     assert "missing: no preprocessed BOLD of sub-03, session movie, task movie, run 4" in said
     assert "run 2: seg_2.mkv, 400 frames at 5 Hz, 24 x 16" in said
     # The last volume is taken at 79 s, at 5 frames a second; what is shown later is not seen.
-    assert f"395 frames taken; {VOLUMES} volumes" in said
+    assert "from frame 0 (0 s), 400 frames (80.00 s) shown at 5 Hz" in said
+    assert "395 frames taken, every 1 (5 Hz), at 0.000 to 78.800 s; events name 400" in said
+    assert "letterbox: no cut off, which leaves 24 x 16; crop: the central 16 x 16\n" in said
     assert "pixels: 1 layers, 0.00 GB of scratch; to be made for runs 1, 2, 3, 4" in said
     assert "ratings: feature table; to be made" in said
     assert "Regions: FFA, V1v, V1d" in said
