@@ -9,7 +9,7 @@ from bidsapp.arrays import Floats, Ints
 from bidsapp.errors import InputError
 from bidsapp.vision.stretches import Stretch
 
-# A film file may run on for so long after its run; studyforrest's fade out for 4.3 s.
+# A film file may go on for so long after its run; studyforrest's do, in grey, for up to 4.3 s.
 _RUNS_ON_S = 5.0
 
 
@@ -77,8 +77,8 @@ def check_length(
 ) -> list[str]:
     """Make sure that a film and its run belong together, before anything is computed.
 
-    A film may end up to one TR before the scan does, or run on after it for two TRs or 5 s,
-    whichever is more; both are found in studyforrest.
+    A film may end up to one TR before the scan does, or go on after it for two TRs or 5 s,
+    whichever is more. If measured, it may also end earlier, as long as every volume knows of it.
 
     Parameters
     ----------

@@ -153,7 +153,7 @@ def assert_frames_as_shown(plan: FilmPlan) -> None:
 
 def test_one_whole_film_cut_by_the_analysis(real, analysis, films, tmp_path):
     """As docs/film.md has it: from a frame before the segment's start, for its last videotime."""
-    n_frames = 177_136  # to the end of the last segment
+    n_frames = 177_138
     films["forrest.mkv"] = FilmFacts(n_frames, 0, Fraction(25), 1280, 720, 1.0, "whole")
     (tmp_path / "forrest.mkv").touch()
     table = (real / "studyforrest-stimulus" / "segment_timing.csv").read_text().splitlines()[1:]
