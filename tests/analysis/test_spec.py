@@ -64,6 +64,8 @@ def contrast(content, plus, minus):
         (lambda c: c["movie"].update(frame_timing="x"), ["frame_timing", "'events' or 'nominal'"]),
         (lambda c: c["movie"].update(runs=c["movie"]["runs"][:2]), ["movie.runs", "3"]),
         (lambda c: c["movie"]["runs"][1].update(run="1"), ["listed twice"]),
+        (lambda c: c["movie"].update(letterbox={"topp": 9}), ["letterbox.topp", "bottom"]),
+        (lambda c: c["movie"].update(frame_rate=None, other_rate="by_time"), ["needs frame_rate"]),
         (lambda c: contrast(c, "tool", "face"), ["tool", "scramble"]),
         (lambda c: contrast(c, "face", "face"), ["both sides"]),
         (lambda c: c["functional"]["regions"][0].update(contrast="tool"), ["OFA", "tool", "scene"]),

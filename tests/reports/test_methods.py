@@ -22,7 +22,8 @@ def test_the_default_analysis_is_described(paper: Analysis) -> None:
         "moviersa 1.2.3", "fMRIPrep 23.2.1", "nilearn 0.14", "objectcategories", "OFA, FFA",
         "PHC1 and PHC2",
         "within 12 to 15 mm", "80 voxels", "z = 3.1", "5 aCompCor components", "every fifth frame",
-        "central 720 pixels", "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
+        "Frames were cropped to the central 720 pixels and resized to 224 pixels.",
+        "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
     ):  # fmt: skip
         assert part in text, part
     assert "{" not in text
@@ -96,6 +97,17 @@ def test_what_is_asked_for_besides_is_described(paper: Analysis) -> None:
     plain = methods_text(paper, VERSIONS)
     assert "Spheres" not in plain
     assert "tau-a" not in plain
+
+
+def test_bars_and_another_rate_are_told(paper: Analysis) -> None:
+    content = paper.model_dump(mode="json")
+    content["movie"] |= {"letterbox": {"top": 87, "bottom": 87}, "crop": None, "resize": None}
+    content["movie"] |= {"other_rate": "by_number"}
+    text = methods_text(Analysis.model_validate(content), {})
+    assert "freed of bars (87 and 87 rows above and below, 0 and 0 columns left and right)" in text
+    assert "cropped to the central square." in text
+    assert "of another rate than 25 frames a second were matched to the frames shown by n" in text
+    assert "another rate" not in methods_text(paper, {})
 
 
 def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:

@@ -284,7 +284,8 @@ def test_film_that_is_none(study, refused):
 
 def test_film_cut_off(study, refused):
     cut_off(study.film("2"), 0.6)
-    sentence = refused(INPUT, f"{study.film('2')}, run 2", "400 frames needed", level="stimulus")
+    sentence = refused(INPUT, f"{study.film('2')}, run 2", "395 frames needed", level="stimulus")
+    assert "240 found" in sentence
     assert "check that this film belongs to the run" in sentence
 
 
