@@ -259,7 +259,7 @@ def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
         if movie.frame_timing == "events"
         else "by the film's nominal frame rate"
     )
-    crop = _framing(movie)
+    framed = _framing(movie)
     networks = [name for name in analysis.models if analysis.feature_table(name) is None]
     tables = [table for name in analysis.models if (table := analysis.feature_table(name))]
     sentences = []
@@ -267,7 +267,7 @@ def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
         sentences.append(
             f"The models {_words(networks)} were computed with {_called('PyTorch', versions)} "
             f"({_cite('torch')}) on every {_ordinal(movie.frame_step)} frame, frames being placed "
-            f"in time {placed}.{crop} Volumes were compared within each of their layers."
+            f"in time {placed}.{framed} Volumes were compared within each of their layers."
         )
     if analysis.dissimilarity.models:
         others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]

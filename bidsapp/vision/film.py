@@ -65,7 +65,7 @@ def film_facts(path: Path) -> FilmFacts:
         status = path.stat()
     except OSError as error:
         raise InputError(f"cannot read the film {path}: {error.strerror}") from error
-    return _facts(path.resolve(), status.st_mtime_ns, status.st_size)
+    return _facts(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=64)

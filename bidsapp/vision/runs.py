@@ -128,9 +128,9 @@ def check_length(
 
 
 def _volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:
-    """Name volumes before the first frame, or long after the last."""
+    """Name volumes long before the first frame, or long after the last."""
     first, last = film.frame_times[0], film.frame_times[-1]
-    before = int((film.volume_times < first).sum())
+    before = int((film.volume_times < first - repetition_time).sum())
     after = int((film.volume_times > last + repetition_time).sum())
     unreached = int((film.volume_times >= last + hrf_s).sum())
     if unreached:
@@ -141,9 +141,7 @@ def _volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float)
         )
     said = []
     if before:
-        said.append(f"{before} volumes come before the first frame, which was shown at {first:.1f}")
+        said.append(f"{before} volumes come over a TR before the first frame, shown at {first:.1f}")
     if after:
-        said.append(
-            f"{after} volumes come over a TR after the last frame, which was shown at {last:.1f}"
-        )
+        said.append(f"{after} volumes come over a TR after the last frame, shown at {last:.1f}")
     return [f"run {film.run}: {text} s" for text in said]

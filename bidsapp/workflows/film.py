@@ -11,7 +11,7 @@ from bidsapp.analysis import spec
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
-from bidsapp.dataset.frames import frame_onsets, read_frame_log
+from bidsapp.dataset.frames import FrameOnsets, frame_onsets
 from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
@@ -19,7 +19,13 @@ from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
 from bidsapp.vision.stretches import Stretch, cut
-from bidsapp.workflows.film_events import check_rate, compare_ends, odd_events
+from bidsapp.workflows.film_events import (
+    check_onsets,
+    compare_ends,
+    odd_events,
+    of_one_rate,
+    read_logs,
+)
 
 _START_TOLERANCE_S = 0.1
 
@@ -104,36 +110,46 @@ def _place(
     movie: spec.Movie, film_run: spec.FilmRun, scans: Sequence[PreprocessedRun], stimuli: Path
 ) -> tuple[PlacedRun, int | None, list[str]]:
     """Place one run; also return the last frame that its events name, and warnings."""
+    run = film_run.run
     usual = _usual(scans)
     times = volume_times(movie, usual, usual.n_volumes)
     warnings = _unlike(movie, usual, scans)
     stretch = _cut(movie, film_run, stimuli)
-    events = {scan.participant: scan.events for scan in scans if scan.events is not None}
-    last = None
-    if movie.frame_timing == "events" and events:
-        logs = {who: read_frame_log(path, movie.first_frame_index) for who, path in events.items()}
-        onsets = frame_onsets(logs)
-        warnings += check_rate(film_run.run, stretch, logs, onsets)
-        warnings += odd_events(film_run.run, stretch, logs, onsets)
-        sampled = onsets.index % movie.frame_step == 0
-        index, frame_times = onsets.index[sampled], onsets.onset_s[sampled]
-        last = int(onsets.index[-1])
-    else:
-        if movie.frame_timing == "events":
-            warnings.append(
-                f"run {film_run.run}: no events, so frames are at the film's nominal rate"
-            )
+    onsets, said = _measured(movie, run, stretch, scans)
+    warnings += said
+    if onsets is None:
         rate = float(stretch.shown_rate)
         index, frame_times = nominal_frames(stretch.n_frames, rate, movie.frame_step)
+    else:
+        sampled = onsets.index % movie.frame_step == 0
+        index, frame_times = onsets.index[sampled], onsets.onset_s[sampled]
     # The last refresh may be logged for a frame that the file no longer has; nothing sees it.
     seen = frame_times < times[-1]
     if not seen.any():
         raise InputError(
-            f"{stretch.path}, run {film_run.run}: no frame was shown before the last volume; check "
-            "the onsets of the run's events, and first_frame_index"
+            f"{stretch.path}, run {run}: no frame was shown before the last volume; check the "
+            "onsets of the run's events, and first_frame_index"
         )
-    film = PlacedRun(film_run.run, stretch, index[seen], frame_times[seen], times)
-    return film, last, warnings
+    film = PlacedRun(run, stretch, index[seen], frame_times[seen], times)
+    return film, None if onsets is None else int(onsets.index[-1]), warnings
+
+
+def _measured(
+    movie: spec.Movie, run: str, stretch: Stretch, scans: Sequence[PreprocessedRun]
+) -> tuple[FrameOnsets | None, list[str]]:
+    """Return the frames' measured onsets, or None if they are nominal; and warnings."""
+    if movie.frame_timing == "nominal":
+        return None, []
+    events = {scan.participant: scan.events for scan in scans if scan.events is not None}
+    if not events:
+        return None, [f"run {run}: no events, so frames are at the film's nominal rate"]
+    logs, unread = read_logs(run, events, movie.first_frame_index)
+    logs, other_rate = of_one_rate(run, stretch, logs)
+    onsets = frame_onsets(logs)
+    without = ", ".join(f"sub-{scan.participant}" for scan in scans if scan.events is None)
+    absent = [f"run {run}: no events of {without}, so the others' are used"] if without else []
+    wrong = check_onsets(run, stretch, logs, onsets)
+    return onsets, [*absent, *unread, *other_rate, *wrong, *odd_events(run, stretch, logs, onsets)]
 
 
 def _cut(movie: spec.Movie, film_run: spec.FilmRun, stimuli: Path) -> Stretch:

@@ -1,8 +1,15 @@
 """Whether a run's events and its film speak of the same frames, and what is odd about them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from bidsapp.dataset.frames import FrameLog, FrameOnsets, implied_rate, stalls
+from bidsapp.dataset.frames import (
+    FrameLog,
+    FrameOnsets,
+    implied_rate,
+    read_frame_log,
+    stalls,
+)
 from bidsapp.errors import InputError
 from bidsapp.vision.stretches import Stretch
 
@@ -10,48 +17,92 @@ from bidsapp.vision.stretches import Stretch
 _ONSETS_WAVER_S = 0.5
 
 
-def check_rate(
-    run: str, stretch: Stretch, logs: Mapping[str, FrameLog], onsets: FrameOnsets
-) -> list[str]:
-    """Make sure that the events count frames at the rate at which the film is taken to be shown.
-
-    Where there is a column ``videotime`` it says so to a frame; else the onsets do, to 0.5 s.
-
-    Returns
-    -------
-    list of str
-        That the film was shown faster or slower than its own time says: its frames are still
-        where the events put them.
+def read_logs(
+    run: str, events: Mapping[str, Path], first_frame_index: int
+) -> tuple[dict[str, FrameLog], list[str]]:
+    """Read a run's events by participant; say whose cannot be used and are left out.
 
     Raises
     ------
     InputError
-        The events count at another rate, so that all frames but the first few would be wrong.
+        No one's can be used.
+    """
+    logs, errors = {}, {}
+    for name, path in events.items():
+        try:
+            logs[name] = read_frame_log(path, first_frame_index)
+        except InputError as error:
+            errors[name] = error
+    if not logs:
+        raise next(iter(errors.values()))
+    return logs, [f"run {run}: {_left_out(name)}: {error}" for name, error in errors.items()]
+
+
+def of_one_rate(
+    run: str, stretch: Stretch, logs: Mapping[str, FrameLog]
+) -> tuple[dict[str, FrameLog], list[str]]:
+    """Keep the events whose ``videotime``, if any, counts frames at the rate they are shown at.
+
+    That is to a frame over the run.
+
+    Returns
+    -------
+    tuple of dict and list of str
+        The logs that do, and whose do not and are left out.
+
+    Raises
+    ------
+    InputError
+        Half of the participants' or more count at another rate, so that the film is the odd one.
     """
     shown = float(stretch.shown_rate)
-    known = {name: log.video_s for name, log in logs.items() if log.video_s is not None}
     stated = {
-        name: implied_rate(video_s.index.to_numpy(), video_s.to_numpy(), shown)
-        for name, video_s in known.items()
+        name: implied_rate(log.video_s.index.to_numpy(), log.video_s.to_numpy(), shown)
+        for name, log in logs.items()
+        if log.video_s is not None
     }
     wrong = {name: found for name, found in stated.items() if found[1] > 1 / shown}
-    if wrong:
+    if 2 * len(wrong) >= len(logs):
         raise InputError(_another_rate(run, stretch, "videotime", wrong))
-    measured = implied_rate(onsets.index, onsets.onset_s, shown)
-    if measured[1] <= _ONSETS_WAVER_S:
+    return {name: log for name, log in logs.items() if name not in wrong}, [
+        f"run {run}: {_left_out(name)}: its videotime counts {rate:.5g} frames a second, not "
+        f"{shown:.5g}: over the run the two part by {apart:.1f} s"
+        for name, (rate, apart) in wrong.items()
+    ]
+
+
+def check_onsets(
+    run: str, stretch: Stretch, logs: Mapping[str, FrameLog], onsets: FrameOnsets
+) -> list[str]:
+    """Compare the rate at which frames followed each other on the screen with that of the film.
+
+    Returns
+    -------
+    list of str
+        That the film was shown faster or slower than its own ``videotime`` says: its frames are
+        still where the events put them.
+
+    Raises
+    ------
+    InputError
+        No one's events have a ``videotime``, so that the events may count other frames.
+    """
+    shown = float(stretch.shown_rate)
+    rate, apart = implied_rate(onsets.index, onsets.onset_s, shown)
+    if apart <= _ONSETS_WAVER_S:
         return []
-    if not stated:
-        raise InputError(_another_rate(run, stretch, "onset", dict.fromkeys(logs, measured)))
+    if all(log.video_s is None for log in logs.values()):
+        raise InputError(_another_rate(run, stretch, "onset", dict.fromkeys(logs, (rate, apart))))
     return [
-        f"run {run}: frames were shown at {measured[0]:.3f} a second, the film has {shown:g}: over "
-        f"the run that is {measured[1]:.1f} s; the measured onsets are used"
+        f"run {run}: frames were shown at {rate:.3f} a second, the film has {shown:g}: over the "
+        f"run that is {apart:.1f} s; the measured onsets are used"
     ]
 
 
 def odd_events(
     run: str, stretch: Stretch, logs: Mapping[str, FrameLog], onsets: FrameOnsets
 ) -> list[str]:
-    """Say what is odd about a run's events, and in whose; none of it moves a frame's median."""
+    """Say what is odd about a run's events, and in whose; the median is used all the same."""
     rate = float(stretch.shown_rate)
     said = [
         f"frames of sub-{name} are {seconds:.2f} s off the others'"
@@ -100,10 +151,14 @@ def compare_ends(last_frames: Mapping[str, tuple[int, Stretch]]) -> list[str]:
         )
     if lacking:
         said.append(
-            "the events go on after the film's last frame, all of it after the last volume: "
+            "the events go on after the film's last frame, too late for any volume: "
             f"{', '.join(lacking)}"
         )
     return said
+
+
+def _left_out(name: str) -> str:
+    return f"sub-{name} does not count for the timing of frames"
 
 
 def _frames(run: str, n: int, film: Stretch) -> str:

@@ -10,7 +10,13 @@ import pytest
 from bidsapp.dataset.frames import FrameLog, frame_onsets
 from bidsapp.errors import InputError
 from bidsapp.vision.stretches import Stretch
-from bidsapp.workflows.film_events import check_rate, compare_ends, odd_events
+from bidsapp.workflows.film_events import (
+    check_onsets,
+    compare_ends,
+    odd_events,
+    of_one_rate,
+    read_logs,
+)
 
 N_FRAMES = 5000
 
@@ -31,7 +37,8 @@ def log(
 
 def rate_of(stretch: Stretch, *logs: FrameLog) -> list[str]:
     named = {f"{i + 1:02d}": each for i, each in enumerate(logs)}
-    return check_rate("3", stretch, named, frame_onsets(named))
+    kept, said = of_one_rate("3", stretch, named)
+    return said + check_onsets("3", stretch, kept, frame_onsets(kept))
 
 
 def odd(*logs: FrameLog) -> list[str]:
@@ -49,11 +56,33 @@ def test_events_and_film_of_one_rate() -> None:
 )
 def test_events_that_count_another_rate_are_refused(rate: Fraction, apart: str) -> None:
     sentence = (
-        rf"film.mkv, run 3: the events of sub-02 count 25 .*\(videotime\), but .* "
+        rf"film.mkv, run 3: the events of sub-02, sub-03 count 25 .*\(videotime\), but .* "
         rf"{float(rate):.5g}: .* part by {apart} s\. Set movie.frame_rate .* by_time .* by_number"
     )
     with pytest.raises(InputError, match=sentence):
-        rate_of(film(rate), log(shown=float(rate), counted=None), log())
+        rate_of(film(rate), log(shown=float(rate), counted=None), log(), log())
+
+
+def test_of_many_participants_one_of_another_rate_is_left_out() -> None:
+    named = {"01": log(), "02": log(), "03": log(counted=24)}
+    kept, said = of_one_rate("3", film(), named)
+    assert list(kept) == ["01", "02"]
+    assert said == [
+        "run 3: sub-03 does not count for the timing of frames: its videotime counts 24 frames a "
+        "second, not 25: over the run the two part by 8.3 s"
+    ]
+
+
+def test_events_that_cannot_be_read_spoil_no_one_elses(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.tsv", tmp_path / "bad.tsv"
+    good.write_text("onset\tduration\tframeidx\n0.1\t0.04\t1\n")
+    bad.write_text("onset\tduration\n0.1\t0.04\n")
+    logs, said = read_logs("3", {"01": bad, "02": good}, 1)
+    assert list(logs) == ["02"]
+    assert len(said) == 1
+    assert said[0].startswith(f"run 3: sub-01 does not count for the timing of frames: {bad} has")
+    with pytest.raises(InputError, match=r"bad\.tsv has no column 'frameidx'"):
+        read_logs("3", {"01": bad}, 1)
 
 
 def test_24_is_not_23_976() -> None:

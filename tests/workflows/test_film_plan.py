@@ -84,6 +84,12 @@ def test_a_frame_after_the_last_volume_is_not_looked_for(stimuli, tmp_path):
     assert film.frame_index[-1] < held
 
 
+def test_who_has_no_events_is_said(stimuli, tmp_path):
+    events = events_file(tmp_path / "events.tsv", 400)
+    _, warnings = place(stimuli, scan("01", events), scan("02"), scan("03"), timing="events")
+    assert warnings == ["run 1: no events of sub-02, sub-03, so the others' are used"]
+
+
 def test_frames_that_all_come_too_late_are_refused(stimuli, tmp_path):
     events = events_file(tmp_path / "events.tsv", 10, late_s=VOLUMES * TR)
     with pytest.raises(InputError, match=r"seg_1\.mkv, run 1: no frame .* onsets"):
