@@ -126,7 +126,8 @@ def stalls(log: FrameLog, rate: float) -> list[Stall]:
 def implied_rate(index: Ints, times: Floats, rate: float) -> tuple[float, float]:
     """Compare frames (n,) and their times in seconds, (n,), with a rate in frames a second.
 
-    The first and the last twentieth are left out: players stall where they begin and end.
+    The time of a frame is the median over all stretches of a quarter of the run, so that a screen
+    that stood still now and then does not count as a slower film.
 
     Returns
     -------
@@ -135,10 +136,11 @@ def implied_rate(index: Ints, times: Floats, rate: float) -> tuple[float, float]
     """
     if len(index) < 2:
         return rate, 0.0
-    low, high = len(index) // 20, len(index) - 1 - len(index) // 20
-    frames, seconds = int(index[high] - index[low]), float(times[high] - times[low])
-    whole = (index[-1] - index[0]) / frames
-    return frames / seconds if seconds > 0 else np.inf, abs(seconds - frames / rate) * whole
+    quarter = max(1, len(index) // 4)
+    frames, seconds = index[quarter:] - index[:-quarter], times[quarter:] - times[:-quarter]
+    frame_s = float(np.median(seconds / frames))
+    apart = abs(frame_s - 1 / rate) * int(index[-1] - index[0])
+    return 1 / frame_s if frame_s > 0 else np.inf, apart
 
 
 def _by_frame(values: "pd.Series[float]", index: "pd.Index[int]") -> "pd.Series[float]":

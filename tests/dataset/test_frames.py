@@ -104,7 +104,9 @@ def test_the_rate_that_times_imply() -> None:
     assert rate == pytest.approx(24)
     assert apart == pytest.approx(22549 * (1 / 24 - 1 / 25))
     stalled = index / 25 + np.where(index == index[-1], 2.0, 0.0)
-    assert implied_rate(index, stalled, 25.0) == (pytest.approx(25), pytest.approx(0, abs=1e-9))
+    assert implied_rate(index, stalled, 25.0) == (pytest.approx(25), pytest.approx(0, abs=1e-6))
+    paused = index / 25 + np.where(index > 9000, 7.0, 0.0)
+    assert implied_rate(index, paused, 25.0) == (pytest.approx(25), pytest.approx(0, abs=1e-6))
     assert implied_rate(index[:1], index[:1] / 1, 25.0) == (25.0, 0.0)
     assert implied_rate(np.array([0, 1]), np.array([0.0, 0.05]), 25.0)[0] == pytest.approx(20)
 

@@ -1,5 +1,6 @@
 """Frames and volumes on one clock, and what is said of participants who differ."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -103,3 +104,23 @@ def test_a_run_that_no_one_has_is_named(study, moviersa, caplog):
         told = moviersa(*study.arguments("stimulus", "--dry-run"))
     assert told.status == 0
     assert "run 4: no participant has it, so it is left out" in told.out
+
+
+def test_what_is_odd_about_events_reaches_the_dry_run_and_the_log(study, moviersa):
+    rows = [f"{i / FILM_RATE + (2 if i > 300 else 0):g}\t0.2\t{i + 1}" for i in range(400)]
+    write_lines(study.events("02", "movie", "3"), "onset\tduration\tframeidx", *rows)
+    write_lines(study.events("03", "movie", "3"), "onset\tduration", "0\t1")
+    study.change_analysis(models=["pixels"])
+    said = [
+        "run 3: frames of sub-01 are 1.00 s off the others'",
+        "run 3: frames of sub-02 are 1.00 s off the others'",
+        "run 3: the screen stood still: sub-02 2.00 s longer at frame 301 of 400",
+    ]
+    told = moviersa(*study.arguments("stimulus", "--dry-run"))
+    assert all(f"  warning: {sentence}\n" in told.out for sentence in said)
+    assert "run 3: sub-03 does not count for the timing of frames: " in told.out
+    told = moviersa(*study.arguments("stimulus"))
+    assert told.status == 0
+    assert all(sentence in told.err for sentence in said)
+    noted = json.loads(next((study.out / "stimuli").glob("*_relmat.json")).read_text())["Warnings"]
+    assert set(said) <= set(noted)
