@@ -1,39 +1,45 @@
 """Regression from correlations alone: no pair of volumes is looked at again.
 
-Each function fits all targets on the same layers. ``xx`` holds the layers' products with each other
-and ``xy`` those of the targets with the layers, of centred columns, on any common scale.
+Each function fits all targets on the same layers; several such problems can be stacked. ``xx``
+holds the layers' products with each other and ``xy`` those of the targets with the layers, of
+centred columns, on any common scale.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import optimize
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Bools, Floats
+from bidsapp.rsa import nonnegative
 
 EIGENVALUE_CUT = 1e-7
 """Eigenvalues of ``xx`` under this part of the largest are noise of float32 products."""
+_LEAST_NORM = 1e-10
+"""Part of the largest eigenvalue that stands for those cut in nnls: small enough not to matter for
+the prediction, large enough to choose the weights of least norm."""
 
 
-def ols(xx: Floats, xy: Floats) -> tuple[Floats, bool]:
+def ols(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
     """Ordinary least squares; of least norm where layers are collinear.
 
     Parameters
     ----------
     xx
-        Shape (p, p).
+        Shape (..., p, p).
     xy
-        Shape (T, p).
+        Shape (..., T, p).
 
     Returns
     -------
     weights : Floats
-        Shape (T, p).
-    cut : bool
-        Whether eigenvalues were cut (see `EIGENVALUE_CUT`).
+        Shape (..., T, p).
+    cut : Bools
+        Shape (...): whether eigenvalues were cut (see `EIGENVALUE_CUT`).
     """
-    values, vectors, cut = _eigen(xx)
-    return (xy @ vectors / values) @ vectors.T, cut
+    values, vectors, kept = _eigen(xx)
+    inverse = np.divide(1.0, values, out=np.zeros_like(values), where=kept)
+    weights: Floats = (xy @ vectors * inverse[..., None, :]) @ vectors.swapaxes(-1, -2)
+    return weights, np.asarray(~kept.all(axis=-1))
 
 
 def ridge(xx: Floats, xy: Floats, penalties: Sequence[float]) -> Floats:
@@ -54,47 +60,98 @@ def ridge(xx: Floats, xy: Floats, penalties: Sequence[float]) -> Floats:
         Shape (len(penalties), T, p).
     """
     values, vectors = np.linalg.eigh(xx)
-    values = np.maximum(values, 0.0)
-    if not values.any():
-        return np.zeros((len(penalties), *xy.shape))
-    shifted = values + np.asarray(penalties)[:, None] * np.trace(xx) / len(xx)
-    weights: Floats = (xy @ vectors / shifted[:, None, :]) @ vectors.T
+    shrunk = shrinkage(values, np.asarray(penalties))
+    weights: Floats = (xy @ vectors * shrunk[:, None, :]) @ vectors.T
     return weights
 
 
-def nnls(xx: Floats, xy: Floats) -> tuple[Floats, bool]:
-    """Least squares with weights of at least zero, exactly, one target after the other.
-
-    The problem is handed to the active-set method of Lawson and Hanson (1974) as the p x p root of
-    the normal equations, so its cost does not depend on the number of pairs.
+def ridge_each(xx: Floats, xy: Floats, penalty: Floats) -> Floats:
+    """Ridge regression with a penalty for each target.
 
     Parameters
     ----------
     xx
-        Shape (p, p).
+        Shape (..., p, p).
     xy
-        Shape (T, p).
+        Shape (..., T, p).
+    penalty
+        Shape (..., T); relative, as in `ridge`.
+
+    Returns
+    -------
+    Floats
+        Shape (..., T, p).
+    """
+    values, vectors = np.linalg.eigh(xx)
+    values = np.maximum(values, 0.0)[..., None, :]
+    shifted = values + penalty[..., None] * values.mean(axis=-1, keepdims=True)
+    shrunk = np.divide(1.0, shifted, out=np.zeros_like(shifted), where=shifted > 0)
+    weights: Floats = (xy @ vectors * shrunk) @ vectors.swapaxes(-1, -2)
+    return weights
+
+
+def shrinkage(values: Floats, penalties: Floats) -> Floats:
+    """Give 1 / (eigenvalue + penalty), what ridge multiplies each principal direction with.
+
+    Parameters
+    ----------
+    values
+        Shape (p,): eigenvalues of ``xx``.
+    penalties
+        Shape (K,); each is multiplied by the mean eigenvalue.
+
+    Returns
+    -------
+    Floats
+        Shape (K, p); zeros where the layers have no variance at all.
+    """
+    values = np.maximum(values, 0.0)
+    if not values.any():
+        return np.zeros((len(penalties), len(values)))
+    shrunk: Floats = 1 / (values + penalties[:, None] * values.mean())
+    return shrunk
+
+
+def nnls(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
+    """Least squares with weights of at least zero; of least norm where layers are collinear.
+
+    Parameters
+    ----------
+    xx
+        Shape (..., p, p).
+    xy
+        Shape (..., T, p).
 
     Returns
     -------
     weights : Floats
-        Shape (T, p), none negative.
-    cut : bool
-        Whether eigenvalues were cut (see `EIGENVALUE_CUT`).
+        Shape (..., T, p), none negative; see `bidsapp.rsa.nonnegative`. Where eigenvalues were cut,
+        within 1e-5 of the least-norm weights, relative to the largest.
+    cut : Bools
+        Shape (...): whether eigenvalues were cut (see `EIGENVALUE_CUT`).
     """
-    values, vectors, cut = _eigen(xx)
-    if not len(values):
-        return np.zeros_like(xy), cut
-    root = np.sqrt(values)[:, None] * vectors.T
-    right = xy @ vectors / np.sqrt(values)
-    steps = max(1000, 30 * len(xx))
-    return np.array([optimize.nnls(root, b, maxiter=steps)[0] for b in right]).reshape(
-        xy.shape
-    ), cut
+    values, vectors, kept = _eigen(xx)
+    stack = xx.shape[:-2]
+    cut = np.asarray(~kept.all(axis=-1))
+    if cut.any():
+        xx, xy = xx.copy(), xy.copy()
+        for i in zip(*np.nonzero(cut), strict=True) if stack else [()]:
+            xx[i], xy[i] = _without_cut(values[i], vectors[i], kept[i], xy[i])
+    flat = xx.reshape(-1, *xx.shape[-2:])
+    weights = nonnegative.solve(flat, xy.reshape(len(flat), *xy.shape[-2:]))
+    return weights.reshape(xy.shape), cut
 
 
-def _eigen(xx: Floats) -> tuple[Floats, Floats, bool]:
-    """Eigenvalues and vectors that are more than noise, and whether any was cut."""
+def _without_cut(values: Floats, vectors: Floats, kept: Bools, xy: Floats) -> tuple[Floats, Floats]:
+    """Replace the cut eigenvalues by one that makes weights of least norm the only solution."""
+    least = _LEAST_NORM * max(float(values[-1]), 1.0 - float(kept.any()))
+    within = vectors[:, kept]
+    xx = (within * values[kept]) @ within.T + least * np.eye(len(values))
+    return xx, xy @ within @ within.T
+
+
+def _eigen(xx: Floats) -> tuple[Floats, Floats, Bools]:
+    """Eigenvalues, eigenvectors, and which of them are more than noise."""
     values, vectors = np.linalg.eigh(xx)
-    kept = values > EIGENVALUE_CUT * max(float(values[-1]), 0.0)
-    return values[kept], vectors[:, kept], not bool(kept.all())
+    kept: Bools = values > EIGENVALUE_CUT * np.maximum(values[..., -1:], 0.0)
+    return values, vectors, kept

@@ -1,32 +1,28 @@
-"""How well a model predicts a region's RDM in a run that took no part in the fit.
+"""How well a model predicts a region's RDM in a run that took no part in the fit."""
 
-Every run is left out once. What is fitted on the others depends on the mode:
-
-replicate
-    A regression with intercept in each training run apart, on the raw columns; slopes and
-    intercepts are averaged over the training runs and applied to the run left out.
-robust
-    One regression on the sum of the training runs' correlations, each run counting alike.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Literal
 
 import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa import regression
+from bidsapp.rsa.folds import Columns, Fit, Mode, fit_folds, gather, score
 from bidsapp.rsa.gram import RunProducts
 
-Mode = Literal["replicate", "robust"]
-Fit = Literal["ols", "nnls", "ridge"]
+__all__ = [
+    "MIN_RUNS",
+    "Columns",
+    "Fit",
+    "Mode",
+    "Similarity",
+    "joined",
+    "penalty_grid",
+    "same_runs",
+    "similarity",
+]
 
 MIN_RUNS = 3
 """Runs that a target needs: one left out, and two between which a penalty can be chosen."""
-_TIE = 1e-10  # scores closer than this differ by rounding alone
-_FLAT = 1e-10  # variance of a prediction, relative to its terms', under which it is constant
 
 
 @dataclass(frozen=True)
@@ -61,35 +57,59 @@ class Similarity:
     cut: Bools
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One run's products for one model and T targets."""
+def similarity(
+    runs: Sequence[RunProducts],
+    models: Mapping[str, Columns],
+    mode: Mode,
+    fit: Fit,
+    penalties: Sequence[float] = (),
+) -> Similarity:
+    """Fit every model to every target with each run left out in turn, and score it in that run.
 
-    xx: Floats  # (p, p)
-    xy: Floats  # (T, p)
-    x_mean: Floats  # (p,)
-    x_sd: Floats  # (p,)
-    y_mean: Floats  # (T,)
-    y_sd: Floats  # (T,)
+    Parameters
+    ----------
+    runs
+        Products of the runs: centred ones for replicate, lag-centred ones for robust.
+    models
+        Which columns each model's layers are.
+    mode, fit
+        See `bidsapp.rsa.folds` and `bidsapp.rsa.regression`.
+    penalties
+        Of ridge. For each target, model and run left out, that one is taken whose mean r over inner
+        left-out runs is highest; of equal ones the largest.
 
-
-@dataclass(frozen=True)
-class _Weights:
-    """Fits of T targets for each of K penalties."""
-
-    slopes: Floats  # (K, T, p)
-    intercepts: Floats  # (K, T)
-    cut: bool
-
-
-@dataclass(frozen=True)
-class _Score:
-    """Predictions of T targets for each of K penalties, in one run; each of shape (K, T)."""
-
-    r: Floats
-    covariance: Floats  # of the prediction and the target in units of its SD
-    variance: Floats  # of the prediction
-    constant: Bools
+    Raises
+    ------
+    ValueError
+        Ridge without penalties.
+    """
+    grid = penalty_grid(fit, penalties)
+    present = np.array([run.present.ravel() for run in runs])
+    regions_participants = runs[0].present.shape
+    shape = (len(models), present.shape[1], len(runs))
+    r, r2, penalty = (np.full(shape, np.nan) for _ in range(3))
+    constant = np.zeros(shape, dtype=np.bool_)
+    cut = np.zeros((len(models), len(runs)), dtype=np.bool_)
+    weights = [np.full((*shape[1:], runs[0].xx[c].shape[0]), np.nan) for c in models.values()]
+    for there, targets in same_runs(present):
+        here = np.ix_(targets, there)
+        for m, columns in enumerate(models.values()):
+            data = gather([runs[i] for i in there], columns, targets, mode)
+            fits = fit_folds(data, mode, fit, grid)
+            scored = score(data, fits)
+            r[m][here], r2[m][here] = scored.r.T, scored.r2.T
+            constant[m][here], penalty[m][here] = scored.constant.T, fits.penalty.T
+            weights[m][here] = fits.slopes.swapaxes(0, 1)
+            cut[m, there] |= fits.cut
+    full = (len(models), *regions_participants, len(runs))
+    return Similarity(
+        r=r.reshape(full),
+        r2=r2.reshape(full),
+        weights=tuple(w.reshape(*regions_participants, *w.shape[1:]) for w in weights),
+        penalty=penalty.reshape(full),
+        constant=constant.reshape(full),
+        cut=cut,
+    )
 
 
 def joined(parts: Sequence[tuple[Ints, Similarity]]) -> Similarity:
@@ -124,187 +144,37 @@ def joined(parts: Sequence[tuple[Ints, Similarity]]) -> Similarity:
     )
 
 
-_Solve = Callable[[Floats, Floats], tuple[Floats, bool]]  # (xx, xy) -> (K, T, p), cut
-_FitRuns = Callable[[tuple[int, ...]], _Weights]
-
-
-def similarity(
-    runs: Sequence[RunProducts],
-    models: Mapping[str, slice],
-    mode: Mode,
-    fit: Fit,
-    penalties: Sequence[float] = (),
-) -> Similarity:
-    """Fit every model to every target with each run left out in turn, and score it in that run.
-
-    Parameters
-    ----------
-    runs
-        Products of the runs: centred ones for replicate, lag-centred ones for robust.
-    models
-        Which columns each model's layers are.
-    mode, fit
-        See the module, and `bidsapp.rsa.regression`.
-    penalties
-        Of ridge. For each target, model and run left out, that one is taken whose mean r over inner
-        left-out runs is highest; of equal ones the largest.
+def penalty_grid(fit: Fit, penalties: Sequence[float]) -> Floats:
+    """Sort the penalties that a fit chooses from, shape (K,); none but for ridge.
 
     Raises
     ------
     ValueError
         Ridge without penalties.
     """
-    if fit == "ridge" and not penalties:
+    if fit != "ridge":
+        return np.empty(0)
+    if not penalties:
         raise ValueError("ridge needs penalties")
-    grid = np.sort(np.asarray(penalties if fit == "ridge" else [np.nan], dtype=np.float64))
-    present = np.array([run.present.ravel() for run in runs])
-    regions_participants = runs[0].present.shape
-    shape = (len(models), present.shape[1], len(runs))
-    r, r2, penalty = (np.full(shape, np.nan) for _ in range(3))
-    constant = np.zeros(shape, dtype=np.bool_)
-    cut = np.zeros((len(models), len(runs)), dtype=np.bool_)
-    combine = _averaged if mode == "replicate" else _pooled
-    weights = [np.full((*shape[1:], runs[0].xx[c].shape[0]), np.nan) for c in models.values()]
-    for there, targets in _same_runs(present):
-        for m, columns in enumerate(models.values()):
-            parts = [_part(runs[i], columns, targets, mode) for i in there]
-            fit_runs = cache(combine(parts, _solver(fit, grid)))
-            for position, run in enumerate(there):
-                training = tuple(i for i in range(len(there)) if i != position)
-                chosen = _choose(parts, training, fit_runs, len(grid))
-                fitted = _pick(fit_runs(training), chosen)
-                score = _score(fitted, parts[position])
-                r[m, targets, run] = score.r[0]
-                r2[m, targets, run] = _explained(score, fitted, parts[position])[0]
-                constant[m, targets, run] = score.constant[0]
-                penalty[m, targets, run] = grid[chosen]
-                weights[m][targets, run] = fitted.slopes[0]
-                cut[m, run] |= fitted.cut
-
-    full = (len(models), *regions_participants, len(runs))
-    return Similarity(
-        r=r.reshape(full),
-        r2=r2.reshape(full),
-        weights=tuple(w.reshape(*regions_participants, *w.shape[1:]) for w in weights),
-        penalty=penalty.reshape(full),
-        constant=constant.reshape(full),
-        cut=cut,
-    )
+    return np.sort(np.asarray(penalties, dtype=np.float64))
 
 
-def _same_runs(present: Bools) -> list[tuple[Ints, Ints]]:
-    """Group targets by the runs they are present in, leaving out those with too few."""
+def same_runs(present: Bools) -> list[tuple[Ints, Ints]]:
+    """Group targets by the runs they are present in, leaving out those with too few.
+
+    Parameters
+    ----------
+    present
+        Shape (n_runs, T).
+
+    Returns
+    -------
+    list of tuple
+        Positions of the runs, and of the targets that are there in these and no others.
+    """
     patterns, group = np.unique(present, axis=1, return_inverse=True)
     groups: list[tuple[Ints, Ints]] = []
     for g, pattern in enumerate(patterns.T):
         if pattern.sum() >= MIN_RUNS:
             groups.append((np.flatnonzero(pattern), np.flatnonzero(group.ravel() == g)))
     return groups
-
-
-def _part(run: RunProducts, columns: slice, targets: Ints, mode: Mode) -> _Run:
-    xx, xy = (
-        run.xx[columns, columns],
-        run.xy[:, :, columns].reshape(-1, run.xx[columns].shape[0])[targets],
-    )
-    p, t = len(xx), len(targets)
-    if mode == "robust":  # prepared columns of unit variance are all there is
-        return _Run(xx, xy, np.zeros(p), np.ones(p), np.zeros(t), np.ones(t))
-    return _Run(
-        xx,
-        xy,
-        run.x_mean[columns],
-        run.x_sd[columns],
-        run.y_mean.ravel()[targets],
-        run.y_sd.ravel()[targets],
-    )
-
-
-def _solver(fit: Fit, penalties: Floats) -> _Solve:
-    if fit == "ridge":
-        return lambda xx, xy: (regression.ridge(xx, xy, penalties.tolist()), False)
-    solve = regression.ols if fit == "ols" else regression.nnls
-
-    def alone(xx: Floats, xy: Floats) -> tuple[Floats, bool]:
-        weights, cut = solve(xx, xy)
-        return weights[None], cut
-
-    return alone
-
-
-def _averaged(parts: Sequence[_Run], solve: _Solve) -> _FitRuns:
-    """Fit each run apart, on raw columns; a set of runs then has the mean of its runs' fits."""
-    slopes, intercepts, cuts = [], [], []
-    for part in parts:
-        standard, cut = solve(part.xx, part.xy)
-        inverse = np.divide(1.0, part.x_sd, out=np.zeros_like(part.x_sd), where=part.x_sd > 0)
-        raw = standard * part.y_sd[:, None] * inverse
-        slopes.append(raw)
-        intercepts.append(part.y_mean - raw @ part.x_mean)
-        cuts.append(cut)
-    all_slopes, all_intercepts = np.array(slopes), np.array(intercepts)
-
-    def fit_runs(training: tuple[int, ...]) -> _Weights:
-        chosen = list(training)
-        return _Weights(
-            all_slopes[chosen].mean(axis=0),
-            all_intercepts[chosen].mean(axis=0),
-            any(cuts[i] for i in chosen),
-        )
-
-    return fit_runs
-
-
-def _pooled(parts: Sequence[_Run], solve: _Solve) -> _FitRuns:
-    """Fit a set of runs at once, on the sum of their correlations."""
-
-    def fit_runs(training: tuple[int, ...]) -> _Weights:
-        xx = np.sum([parts[i].xx for i in training], axis=0)
-        xy = np.sum([parts[i].xy for i in training], axis=0)
-        slopes, cut = solve(xx, xy)
-        return _Weights(slopes, np.zeros(slopes.shape[:2]), cut)
-
-    return fit_runs
-
-
-def _choose(
-    parts: Sequence[_Run], training: tuple[int, ...], fit_runs: _FitRuns, n_penalties: int
-) -> Ints:
-    """Position of each target's penalty: highest mean r over inner runs, ties to the larger."""
-    if n_penalties == 1:
-        return np.zeros(len(parts[0].xy), dtype=np.intp)
-    scores = np.mean(
-        [_score(fit_runs(tuple(t for t in training if t != i)), parts[i]).r for i in training],
-        axis=0,
-    )
-    best = scores >= scores.max(axis=0) - _TIE
-    chosen: Ints = n_penalties - 1 - best[::-1].argmax(axis=0)
-    return chosen
-
-
-def _pick(fitted: _Weights, chosen: Ints) -> _Weights:
-    targets = np.arange(len(chosen))
-    return _Weights(
-        fitted.slopes[chosen, targets][None], fitted.intercepts[chosen, targets][None], fitted.cut
-    )
-
-
-def _score(fitted: _Weights, run: _Run) -> _Score:
-    """Pearson's r of the prediction and the target in a run, from its products."""
-    slopes = fitted.slopes * run.x_sd
-    variance = np.einsum("ktp,ktp->kt", slopes @ run.xx, slopes)
-    constant = variance <= _FLAT * np.einsum("ktp,ktp->kt", slopes, slopes)
-    variance[constant] = 0.0
-    covariance = np.einsum("ktp,tp->kt", slopes, run.xy)
-    covariance[constant] = 0.0
-    r = covariance / np.sqrt(np.where(constant, 1.0, variance))
-    return _Score(np.clip(r, -1.0, 1.0), covariance, variance, constant)
-
-
-def _explained(score: _Score, fitted: _Weights, run: _Run) -> Floats:
-    """R² of the scored prediction, its offset from the target's mean counted as residual."""
-    offset = fitted.intercepts + fitted.slopes @ run.x_mean - run.y_mean
-    total = run.y_sd**2
-    residual = score.variance - 2 * score.covariance * run.y_sd + total + offset**2
-    r2: Floats = 1 - residual / total
-    return r2

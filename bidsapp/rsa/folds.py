@@ -1,0 +1,231 @@
+"""Fits of one model's layers to many targets, each run left out in turn, and their scores.
+
+What is fitted on the other runs depends on the mode:
+
+replicate
+    A regression with intercept in each training run apart, on the raw columns; slopes and
+    intercepts are averaged over the training runs and applied to the run left out.
+robust
+    One regression on the sum of the training runs' correlations, each run counting alike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rsa import regression
+from bidsapp.rsa.gram import RunProducts
+from bidsapp.rsa.penalties import choose
+
+Mode = Literal["replicate", "robust"]
+Fit = Literal["ols", "nnls", "ridge"]
+Columns = slice | Ints
+
+_FLAT = 1e-10  # variance of a prediction, relative to its terms', under which it is constant
+_CANCELLED = 1e-6  # of what was added up; a sum that is smaller is rounding
+
+
+@dataclass(frozen=True)
+class Data:
+    """n runs of one model's p layers, and of T targets.
+
+    Attributes
+    ----------
+    xx
+        Shape (n, p, p): correlations of the layers.
+    xy
+        Shape (F, n, T, p): products of targets with layers of unit variance. F is 1, or n where the
+        targets differ with the run that is left out, as residuals do.
+    spread
+        Shape (F, n, T): SD of the targets, in the units of ``xy``; 0 where there is nothing left.
+    x_mean, x_sd
+        Shape (n, p): of the raw layers; 0 and 1 in robust.
+    y_mean, y_sd
+        Shape (n, T): of the raw targets, ``y_sd`` being what 1 in ``xy`` is; 0 and 1 in robust.
+    """
+
+    xx: Floats
+    xy: Floats
+    spread: Floats
+    x_mean: Floats
+    x_sd: Floats
+    y_mean: Floats
+    y_sd: Floats
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What was fitted on the other runs, for each of n runs left out and each of T targets.
+
+    Attributes
+    ----------
+    slopes
+        Shape (n, T, p), of raw layers in replicate, of prepared ones of unit variance in robust.
+    intercepts
+        Shape (n, T); zero in robust.
+    penalty
+        Shape (n, T): the ridge penalty chosen; NaN for other fits.
+    cut
+        Shape (n,): layers were so collinear that eigenvalues were cut.
+    """
+
+    slopes: Floats
+    intercepts: Floats
+    penalty: Floats
+    cut: Bools
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions in the runs left out; each of shape (n, T).
+
+    Attributes
+    ----------
+    r
+        Pearson's r of prediction and target; 0 where the prediction is constant.
+    r2
+        1 - SS_residual / SS_total, the offset from the target's mean counted as residual.
+    constant
+        The prediction has no variance.
+    """
+
+    r: Floats
+    r2: Floats
+    constant: Bools
+
+
+def gather(runs: Sequence[RunProducts], columns: Columns, targets: Ints, mode: Mode) -> Data:
+    """Take one model's layers and some targets from the products of runs.
+
+    Parameters
+    ----------
+    runs
+        Products of n runs.
+    columns
+        Which columns the p layers are.
+    targets
+        Shape (T,): positions among regions x participants; each must be there in every run.
+    mode
+        Robust knows only prepared columns of unit variance.
+    """
+    xx = np.array([run.xx[columns][:, columns] for run in runs])
+    xy = np.array([run.xy.reshape(-1, len(run.xx))[targets][:, columns] for run in runs])[None]
+    shape = xy.shape[1:3]
+    if mode == "robust":
+        means = (np.zeros(xx.shape[:2]), np.ones(xx.shape[:2]), np.zeros(shape), np.ones(shape))
+        return Data(xx, xy, np.ones((1, *shape)), *means)
+    return Data(
+        xx=xx,
+        xy=xy,
+        spread=np.ones((1, *shape)),
+        x_mean=np.array([run.x_mean[columns] for run in runs]),
+        x_sd=np.array([run.x_sd[columns] for run in runs]),
+        y_mean=np.array([run.y_mean.ravel()[targets] for run in runs]),
+        y_sd=np.array([run.y_sd.ravel()[targets] for run in runs]),
+    )
+
+
+def fit_folds(data: Data, mode: Mode, fit: Fit, penalties: Floats) -> Fits:
+    """Fit the layers to the targets on all runs but one, for each run left out.
+
+    Parameters
+    ----------
+    data
+        What is fitted to what.
+    mode, fit
+        See the module, and `bidsapp.rsa.regression`.
+    penalties
+        Shape (K,), rising: those that ridge chooses from (see `bidsapp.rsa.penalties`).
+    """
+    n, t = data.xy.shape[1:3]
+    if fit == "ridge":
+        penalty = penalties[choose(data.xx, data.xy, data.spread, _scales(data, mode), penalties)]
+    else:
+        penalty = np.full((n, t), np.nan)
+    slopes, intercepts, cut = (_averaged if mode == "replicate" else _pooled)(data, fit, penalty)
+    return Fits(slopes, intercepts, penalty, cut)
+
+
+def score(data: Data, fits: Fits) -> Scores:
+    """Compare predictions with targets in the runs left out.
+
+    Parameters
+    ----------
+    data
+        As fitted.
+    fits
+        Of `fit_folds`.
+    """
+    n = len(data.xx)
+    fold = np.arange(n) % len(data.xy)
+    xy, spread = data.xy[fold, np.arange(n)], data.spread[fold, np.arange(n)]
+    slopes = fits.slopes * data.x_sd[:, None]
+    variance = np.einsum("ntp,ntp->nt", slopes @ data.xx, slopes)
+    constant = variance <= _FLAT * np.einsum("ntp,ntp->nt", slopes, slopes)
+    variance[constant] = 0.0
+    covariance = np.einsum("ntp,ntp->nt", slopes, xy)
+    covariance[constant] = 0.0
+    scale = np.sqrt(np.where(constant, 1.0, variance)) * spread
+    r = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    offset = fits.intercepts + np.einsum("ntp,np->nt", fits.slopes, data.x_mean) - data.y_mean
+    residual = variance - 2 * covariance * data.y_sd + data.y_sd**2 + offset**2
+    return Scores(np.clip(r, -1.0, 1.0), 1 - residual / data.y_sd**2, constant)
+
+
+def _scales(data: Data, mode: Mode) -> tuple[Floats, Floats] | None:
+    """Give the SDs that turn a run's standard slopes into raw ones, where runs are averaged."""
+    return (data.x_sd, data.y_sd) if mode == "replicate" else None
+
+
+def _pooled(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bools]:
+    """Fit all other runs at once, on the sum of their correlations."""
+    n, t = penalty.shape
+    others = 1.0 - np.eye(n)
+    xx = np.tensordot(others, data.xx, 1)
+    xy = np.array([_sum(data.xy[f % len(data.xy), np.arange(n) != f]) for f in range(n)])
+    slopes, cut = _solve(fit, xx, xy, penalty)
+    return slopes, np.zeros((n, t)), cut
+
+
+def _averaged(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bools]:
+    """Fit each other run apart, on raw columns, and average slopes and intercepts."""
+    n, t = penalty.shape
+    folds = len(data.xy) if fit != "ridge" else n  # a penalty makes fits differ with the fold
+    xy = np.broadcast_to(data.xy, (folds, *data.xy.shape[1:]))
+    raw = np.zeros(xy.shape)
+    cut = np.zeros(n, dtype=np.bool_)
+    inverse = np.divide(1.0, data.x_sd, out=np.zeros_like(data.x_sd), where=data.x_sd > 0)
+    for i in range(n):
+        used = np.arange(folds) != i if folds > 1 else np.array([True])
+        some = xy[used, i]
+        found, cut[i] = _solve(fit, data.xx[i], some, penalty[used] if folds > 1 else penalty)
+        raw[used, i] = found * data.y_sd[i][:, None] * inverse[i]
+    slopes, intercepts = np.empty((n, t, xy.shape[-1])), np.empty((n, t))
+    for f in range(n):
+        other = np.arange(n) != f
+        its = raw[f % folds, other]
+        slopes[f] = _sum(its) / (n - 1)
+        centre = np.einsum("ntp,np->nt", its, data.x_mean[other])
+        intercepts[f] = (data.y_mean[other] - centre).mean(axis=0)
+    return slopes, intercepts, np.array([cut[np.arange(n) != f].any() for f in range(n)])
+
+
+def _solve(fit: Fit, xx: Floats, xy: Floats, penalty: Floats) -> tuple[Floats, Bools]:
+    """Solve stacked problems; ``xx`` (..., p, p) may be one for all, ``xy`` is (F, T, p)."""
+    if fit == "ridge":
+        return regression.ridge_each(xx, xy, penalty), np.zeros(xx.shape[:-2], dtype=np.bool_)
+    solve = regression.ols if fit == "ols" else regression.nnls
+    if xx.ndim == xy.ndim:
+        return solve(xx, xy)
+    weights, cut = solve(xx, xy.reshape(-1, xy.shape[-1]))
+    return weights.reshape(xy.shape), cut
+
+
+def _sum(terms: Floats) -> Floats:
+    """Add up over the first axis; what cancels but for rounding is zero."""
+    total: Floats = terms.sum(axis=0)
+    total[np.abs(total) <= _CANCELLED * np.abs(terms).sum(axis=0)] = 0.0
+    return total

@@ -1,0 +1,154 @@
+"""The choice of ridge penalties: which predicts best in runs left out of the training runs.
+
+For each run left out (the outer fold) and each target, every other run is left out of the training
+runs in turn; the penalty with the highest mean r over these inner folds is taken, of equal ones the
+largest. An inner fold's r for all penalties is a few matrix products.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+from bidsapp.arrays import Floats, Ints
+from bidsapp.rsa.regression import shrinkage
+
+_TIE = 1e-10  # scores closer than this differ by rounding alone
+_CACHED = 65536  # numbers worked on at once in the averaged fits
+
+
+def choose(
+    xx: Floats,
+    xy: Floats,
+    spread: Floats,
+    scales: tuple[Floats, Floats] | None,
+    penalties: Floats,
+) -> Ints:
+    """Choose a penalty for each run left out and each target.
+
+    Parameters
+    ----------
+    xx, xy, spread
+        Shapes (n, p, p), (F, n, T, p) and (F, n, T); see `bidsapp.rsa.folds.Data`.
+    scales
+        SDs of layers, (n, p), and of targets, (n, T), where fits of single runs are averaged; None
+        where the training runs are fitted at once.
+    penalties
+        Shape (K,), rising.
+
+    Returns
+    -------
+    Ints
+        Shape (n, T): positions among ``penalties``.
+    """
+    n, t = xy.shape[1:3]
+    if scales is None:
+        scores = _pooled(xx, xy, spread, penalties)
+    else:
+        scores = np.empty((n, len(penalties), t))
+        at_once = max(64, _CACHED // (xy.shape[-1] * len(penalties)))
+        for start in range(0, t, at_once):
+            some = slice(start, start + at_once)
+            own = (scales[0], scales[1][:, some])
+            scores[:, :, some] = _averaged(xx, xy[:, :, some], spread[:, :, some], own, penalties)
+    best = scores >= scores.max(axis=1, keepdims=True) - _TIE
+    chosen: Ints = len(penalties) - 1 - best[:, ::-1].argmax(axis=1)
+    return chosen
+
+
+def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats:
+    """Mean r over inner folds, shape (n, K, T), of one fit on the sum of the training runs.
+
+    In the eigenvectors of that sum the variance of a prediction is a quadratic form of the target's
+    products, so all penalties share the squares and differ in their coefficients alone.
+    """
+    n, t = xy.shape[1:3]
+    scores: Floats = np.zeros((n, len(penalties), t))
+    totals = xy.sum(axis=1)
+    total = xx.sum(axis=0)
+    for a, b in combinations(range(n), 2):
+        values, vectors = np.linalg.eigh(total - xx[a] - xx[b])
+        shrunk = shrinkage(values, penalties)
+        for f, inner in _folds(a, b, len(xy)):
+            its = xy[f % len(xy)]
+            components = vectors.T @ (totals[f % len(xy)] - its[a] - its[b]).T
+            squares = _squares(components)
+            for fold, v in inner:
+                covariance = shrunk @ (components * (vectors.T @ its[v].T))
+                form = _coefficients(vectors.T @ xx[v] @ vectors, shrunk)
+                scores[fold] += _r(covariance, form @ squares, spread[f % len(xy), v])
+    scores /= n - 1
+    return scores
+
+
+def _averaged(
+    xx: Floats,
+    xy: Floats,
+    spread: Floats,
+    scales: tuple[Floats, Floats],
+    penalties: Floats,
+) -> Floats:
+    """Mean r over inner folds, shape (n, K, T), of the mean of the training runs' own fits."""
+    x_sd, y_sd = scales
+    n, t, p = xy.shape[1:]
+    k = len(penalties)
+    values, vectors = np.linalg.eigh(xx)
+    shrunk = np.array([shrinkage(its, penalties) for its in values])
+    inverse = np.divide(1.0, x_sd, out=np.zeros_like(x_sd), where=x_sd > 0)
+    fitted = (inverse[:, :, None] * vectors)[:, :, None] * shrunk[:, None]
+    fitted = (fitted @ vectors.swapaxes(1, 2)[:, None]).reshape(n, p * k, p)  # all penalties' fits
+    roots = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.swapaxes(1, 2) * x_sd[:, None]
+    scores: Floats = np.zeros((n, k, t))
+    for f in range(len(xy)):
+        products = xy[f].swapaxes(1, 2)  # (n, p, T)
+        slopes = (fitted @ (products * y_sd[:, None])).reshape(n, p, k * t)
+        total = slopes.sum(axis=0)
+        products = products * x_sd[:, :, None]
+        for a, b in combinations(range(n), 2):
+            for _, inner in _folds(a, b, len(xy), f):
+                left = total - slopes[a]
+                left -= slopes[b]  # a sum, not a mean: r is the same
+                for fold, v in inner:
+                    predicted = roots[v] @ left
+                    variance = np.einsum("pn,pn->n", predicted, predicted).reshape(k, t)
+                    covariance = np.einsum("pkt,pt->kt", left.reshape(p, k, t), products[v])
+                    scores[fold] += _r(covariance, variance, spread[f, v])
+    scores /= n - 1
+    return scores
+
+
+def _folds(
+    a: int, b: int, n_targets: int, only: int | None = None
+) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Say what the fit without two runs serves: targets' position, outer and inner run left out.
+
+    Targets that are the same for all runs left out share the fit between both orders.
+    """
+    if n_targets == 1:
+        return [(0, [(a, b), (b, a)])]
+    return [(f, [(f, v)]) for f, v in ((a, b), (b, a)) if only in (None, f)]
+
+
+def _coefficients(form: Floats, shrunk: Floats) -> Floats:
+    """Coefficients of `_squares` in the quadratic form of each penalty's shrunk components."""
+    rows, columns = np.triu_indices(len(form))
+    twice = np.where(rows == columns, 1.0, 2.0)
+    coefficients: Floats = twice * form[rows, columns] * shrunk[:, rows] * shrunk[:, columns]
+    return coefficients
+
+
+def _squares(components: Floats) -> Floats:
+    """Products of each two of p components, (p (p + 1) / 2, T), by upper triangle."""
+    p, t = components.shape
+    squares = np.empty((p * (p + 1) // 2, t))
+    start = 0
+    for i in range(p):
+        np.multiply(components[i], components[i:], out=squares[start : start + p - i])
+        start += p - i
+    return squares
+
+
+def _r(covariance: Floats, variance: Floats, spread: Floats) -> Floats:
+    """Pearson's r, (K, T); 0 for a constant prediction or where the target has nothing left."""
+    scale = np.sqrt(np.maximum(variance, 0.0)) * spread
+    r: Floats = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    return r
