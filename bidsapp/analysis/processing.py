@@ -68,6 +68,12 @@ class Dissimilarities(Part):
     models: dict[str, Dissimilarity] = Field(default_factory=dict)  # instead of the catalogue's
 
 
+class Replicate(Part):
+    """Keys of the mode that follows the paper."""
+
+    lag_regressors_s: tuple[Positive, ...] = ()  # decays regressed out of every RDM; none: no step
+
+
 class Robust(Part):
     """Keys of the mode that guards against temporal autocorrelation."""
 

@@ -18,6 +18,7 @@ from bidsapp.analysis.processing import (
     Denoise,
     Dissimilarities,
     FeatureTable,
+    Replicate,
     Robust,
     Searchlight,
     Statistics,
@@ -51,6 +52,7 @@ __all__ = [
     "Localizer",
     "Mode",
     "Movie",
+    "Replicate",
     "Robust",
     "SearchSphere",
     "Searchlight",
@@ -76,6 +78,7 @@ class Analysis(Part):
     feature_tables: tuple[FeatureTable, ...] = ()
     modes: tuple[Mode, ...] = ("replicate", "robust")
     fits: tuple[Fit, ...] = ("ols", "nnls", "ridge")
+    replicate: Replicate = Replicate()
     robust: Robust = Robust()
     statistics: Statistics = Statistics()
     comparators: Comparators = Comparators()

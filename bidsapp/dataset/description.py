@@ -35,8 +35,9 @@ _DESCRIPTIONS = {
     "unique": "What a model explains beyond another",
     "comparisons": "Differences between models",
     "lag": "Similarity against the least lag between volumes",
-    "components": "Principal components of each model's layers",
-    "split": "Variance explained by layers and by their combination",
+    "components": "Principal components of all models' layers",
+    "framepairs": "Pairs of volumes that load most on those components",
+    "split": "Each model's part of the variance that all models explain together",
     "comparators": "Similarity of layers and regions by ranks, whitening or kernel alignment",
 }
 

@@ -24,6 +24,7 @@ from bidsapp.rsa.rdm import n_volumes_of, to_square
 from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
 from bidsapp.tables.columns import describe
 from bidsapp.tables.comparators import group_comparators, participant_comparators
+from bidsapp.tables.components import component_tables
 from bidsapp.tables.group import group_tables
 from bidsapp.tables.participant import participant_tables
 
@@ -133,6 +134,13 @@ class GroupStatistics(SimpleInterface):
         for desc, table in tables.items():
             path = tree.path("group_stats", task=analysis.movie.task, desc=desc)
             write_table(path, table, describe(desc))
+        found = component_tables(study.model_runs, study.layers, study.onsets_s(), analysis)
+        for desc, table, columns in (
+            ("components", found.components, found.columns),
+            ("framepairs", found.frame_pairs, describe("framepairs")),
+        ):
+            path = tree.path("group_stats", task=analysis.movie.task, desc=desc)
+            write_table(path, table, columns)
         self._results["staged"] = str(tree.root)
         return runtime
 
@@ -165,10 +173,25 @@ class _Study:
 
     def products(self, lag_curve_s: Sequence[float]) -> StudyProducts:
         """Reduce all runs to the engine's products, one run in memory at a time."""
-        return study_products(self.runs(), self.analysis.robust.min_lag_s, lag_curve_s)
+        analysis = self.analysis
+        return study_products(
+            self.runs(),
+            analysis.robust.min_lag_s,
+            lag_curve_s,
+            analysis.replicate.lag_regressors_s,
+        )
 
-    def runs(self) -> Iterator[RunRDMs]:
-        """Read the RDMs of each run that any participant has, one run in memory at a time."""
+    def onsets_s(self) -> dict[str, Floats]:
+        """Give the times of each run's volumes, by the first model's clock."""
+        return {run: read_rdms(Path(files[0])).onsets_s for run, files in self._model_files.items()}
+
+    def model_runs(self) -> Iterator[RunRDMs]:
+        """Read the models' RDMs alone, one run in memory at a time."""
+        return self.runs(())
+
+    def runs(self, participants: Sequence[str] | None = None) -> Iterator[RunRDMs]:
+        """Read the RDMs of models and participants (all, if not told), one run at a time."""
+        people = self.participants if participants is None else participants
         for film_run in self.analysis.movie.runs:
             files = self._brain_files.get(film_run.run)
             if not files:
@@ -181,11 +204,11 @@ class _Study:
             models = np.concatenate([file.rdms for file in model_files.values()])
             n_volumes = n_volumes_of(models.shape[1])
             targets = np.full(
-                (len(self.analysis.region_names), len(self.participants), models.shape[1]),
+                (len(self.analysis.region_names), len(people), models.shape[1]),
                 np.nan,
                 np.float32,
             )
-            for column, label in enumerate(self.participants):
+            for column, label in enumerate(people):
                 if label in files:
                     path = Path(files[label])
                     file = read_rdms(path)

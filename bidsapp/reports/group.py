@@ -19,7 +19,7 @@ from bidsapp.reports.blocks import (
 from bidsapp.reports.extras import comparator_tables
 from bidsapp.reports.figures import lag_curve
 from bidsapp.reports.outputs import Outputs, read_columns
-from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
+from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed, table_of
 from bidsapp.reports.participant import mean_over_runs, region_counts
 from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
@@ -36,9 +36,18 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
         section("Participants", page.participants),
         section("Quality", page.quality),
         section("Similarity", page.similarity),
+        section("Beyond each other", page.unique),
         section("Lag between volumes", page.lag),
         *page.extras(),
-        section("Tables", page.similarity_table, page.comparisons, page.notes),
+        section(
+            "Tables",
+            page.similarity_table,
+            page.comparisons,
+            page.split,
+            page.components,
+            page.frame_pairs,
+            page.notes,
+        ),
         methods_section(outputs.analysis, facts),
         settings_section(facts),
     )
@@ -148,6 +157,39 @@ class _Page:
         filled = [table for table in found if not table.empty]
         return (pd.concat(filled) if filled else empty), tuple(unread)
 
+    def unique(self) -> Iterator[Block]:
+        """One matrix a region: rows are controls, columns targets; ordinary least squares."""
+        analysis = self.outputs.analysis
+        path = self.outputs.group_path("unique")
+        table = read_columns(path, ("mode", "fit", "roi", "control", "target", "r_mean"))
+        if table.empty:
+            yield Notes(("There is only one model: nothing to compare it with.",))
+            return
+        fit = "ols" if "ols" in analysis.fits else analysis.fits[0]
+        yield Text(
+            "Correlation of the column's model with what the row's model leaves of each region. "
+            "Controls fitted by ridge or nnls leave a part of themselves to the target: read ols."
+        )
+        for place, mode in enumerate(analysis.modes):
+            ours = table[(table["fit"] == fit) & (table["mode"] == mode)]
+            rows = [
+                (str(region), control, *self._beyond(its, control))
+                for region, its in ours.groupby("roi", sort=False)
+                for control in analysis.models
+            ]
+            yield Table(
+                header=("region", "control", *(f"target {name}" for name in analysis.models)),
+                rows=tuple(rows),
+                caption=f"Mean r with the residual, mode {mode}, fit {fit}",
+                source=self.album.relative(path),
+                folded=place > 0,
+            )
+
+    def _beyond(self, table: pd.DataFrame, control: str) -> tuple[str, ...]:
+        own = table[table["control"] == control].set_index("target")["r_mean"]
+        models = self.outputs.analysis.models
+        return tuple("" if name == control else cell(float(own[name])) for name in models)
+
     def lag(self) -> Iterator[Block]:
         path = self.outputs.group_path("lag")
         table = read_columns(path, ("fit", "roi", "model", "min_lag_s", "r_mean"))
@@ -192,6 +234,21 @@ class _Page:
         table = read_columns(path, ("mode", "fit", "roi", "model_a", "model_b"))
         caption = f"Models compared in pairs: all {len(table)} rows"
         yield table_of(table, caption, self.album.relative(path), folded=True)
+
+    def split(self) -> Iterator[Block]:
+        yield self._whole("split", "Each model's part of the R² of all")
+
+    def components(self) -> Iterator[Block]:
+        yield self._whole("components", "Components of all models' layers")
+
+    def frame_pairs(self) -> Iterator[Block]:
+        yield self._whole("framepairs", "Pairs of moments that load most on the components")
+
+    def _whole(self, desc: str, title: str) -> Table:
+        path = self.outputs.group_path(desc)
+        table = read_columns(path, ("mode",))
+        caption = f"{title}: all {len(table)} rows"
+        return table_of(table, caption, self.album.relative(path), folded=True)
 
     def notes(self) -> Iterator[Block]:
         path, table = self._similarity()

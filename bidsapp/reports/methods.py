@@ -73,6 +73,7 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
         ("Brain dissimilarity", _brain(analysis)),
         ("Models", _models(analysis, versions)),
         ("Similarity of models and brain", _similarity(analysis)),
+        ("What models explain beyond each other", _unique(analysis)),
         ("Comparators", _comparators(analysis, versions)),
         ("Searchlight", _searchlight(analysis)),
         ("Statistics over participants", _statistics(analysis)),
@@ -297,9 +298,30 @@ def _similarity(analysis: Analysis) -> str:
             "neighbouring volumes alike in brain and model whatever the model is, so its values "
             f"are above zero without any effect (compare {_cite('drift')})."
         )
+        if analysis.replicate.lag_regressors_s:
+            decays = _words([f"{tau:g}" for tau in analysis.replicate.lag_regressors_s])
+            sentences.append(
+                f"Exponential decays ({decays} s) over the time between two volumes, that time and "
+                "its square were regressed out of all dissimilarities of this mode."
+            )
     if "robust" in analysis.modes:
         sentences.append(_robust(analysis))
     return " ".join(sentences)
+
+
+def _unique(analysis: Analysis) -> str:
+    if len(analysis.models) < 2:
+        return ""
+    return (
+        "For each ordered pair of models, a control and a target, the control's prediction was "
+        "taken off the brain's dissimilarities in all runs, and the target, with weights learned "
+        "on the rest in the training runs, was correlated with the rest in the run left out. The "
+        "gain in explained variance is that of the layers of both models, fitted together, less "
+        "that of the control. Controls fitted with ridge or non-negative weights leave a part of "
+        "what they could explain to the target; ordinary least squares do not. The variance that "
+        "all models explain together, by ordinary least squares, was shared among them by the "
+        "product measure."
+    )
 
 
 def _robust(analysis: Analysis) -> str:

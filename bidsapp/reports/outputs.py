@@ -15,7 +15,8 @@ from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
 
 TEXT = (
-    "participant", "mode", "method", "fit", "roi", "model", "model_a", "model_b", "layer", "run",
+    "participant", "mode", "method", "fit", "roi", "model", "model_a", "model_b", "control",
+    "target", "layer", "run",
     "name",
 )  # fmt: skip
 NUMBERS = (

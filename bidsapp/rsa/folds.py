@@ -193,35 +193,29 @@ def _pooled(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bool
 def _averaged(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bools]:
     """Fit each other run apart, on raw columns, and average slopes and intercepts."""
     n, t = penalty.shape
-    folds = len(data.xy) if fit != "ridge" else n  # a penalty makes fits differ with the fold
-    xy = np.broadcast_to(data.xy, (folds, *data.xy.shape[1:]))
-    raw = np.zeros(xy.shape)
-    cut = np.zeros(n, dtype=np.bool_)
-    inverse = np.divide(1.0, data.x_sd, out=np.zeros_like(data.x_sd), where=data.x_sd > 0)
-    for i in range(n):
-        used = np.arange(folds) != i if folds > 1 else np.array([True])
-        some = xy[used, i]
-        found, cut[i] = _solve(fit, data.xx[i], some, penalty[used] if folds > 1 else penalty)
-        raw[used, i] = found * data.y_sd[i][:, None] * inverse[i]
-    slopes, intercepts = np.empty((n, t, xy.shape[-1])), np.empty((n, t))
-    for f in range(n):
-        other = np.arange(n) != f
-        its = raw[f % folds, other]
-        slopes[f] = _sum(its) / (n - 1)
-        centre = np.einsum("ntp,np->nt", its, data.x_mean[other])
-        intercepts[f] = (data.y_mean[other] - centre).mean(axis=0)
-    return slopes, intercepts, np.array([cut[np.arange(n) != f].any() for f in range(n)])
+    p = data.xx.shape[-1]
+    others = np.array([np.flatnonzero(np.arange(n) != i) for i in range(n)])  # (n, n - 1)
+    own = np.arange(n)[:, None]
+    scale = np.divide(1.0, data.x_sd, out=np.zeros_like(data.x_sd), where=data.x_sd > 0)[:, None]
+    if len(data.xy) == 1 and fit != "ridge":  # a run's fit is the same whatever is left out
+        standard, cut = _solve(fit, data.xx, data.xy[0], penalty)
+        raw = (standard * data.y_sd[:, :, None] * scale)[others]
+    else:  # of each run, for each other run left out
+        some = data.xy[others % len(data.xy), own].reshape(n, -1, p)
+        standard, cut = _solve(fit, data.xx, some, penalty[others].reshape(n, -1))
+        each = standard.reshape(n, n - 1, t, p) * data.y_sd[:, None, :, None] * scale[:, None]
+        raw = each[others, own - (own > others)]  # where a run stands among all but another
+    slopes = np.array([_sum(its) / (n - 1) for its in raw])
+    centre = np.einsum("fitp,fip->fit", raw, data.x_mean[others])
+    intercepts = (data.y_mean[others] - centre).mean(axis=1)
+    return slopes, intercepts, cut[others].any(axis=1)
 
 
 def _solve(fit: Fit, xx: Floats, xy: Floats, penalty: Floats) -> tuple[Floats, Bools]:
-    """Solve stacked problems; ``xx`` (..., p, p) may be one for all, ``xy`` is (F, T, p)."""
+    """Solve n stacked problems: ``xx`` (n, p, p), ``xy`` (n, T, p), ``penalty`` (n, T)."""
     if fit == "ridge":
-        return regression.ridge_each(xx, xy, penalty), np.zeros(xx.shape[:-2], dtype=np.bool_)
-    solve = regression.ols if fit == "ols" else regression.nnls
-    if xx.ndim == xy.ndim:
-        return solve(xx, xy)
-    weights, cut = solve(xx, xy.reshape(-1, xy.shape[-1]))
-    return weights.reshape(xy.shape), cut
+        return regression.ridge_each(xx, xy, penalty), np.zeros(len(xx), dtype=np.bool_)
+    return regression.ols(xx, xy) if fit == "ols" else regression.nnls(xx, xy)
 
 
 def _sum(terms: Floats) -> Floats:

@@ -23,6 +23,7 @@ BLOCK_PAIRS = 8192
 _FLOAT32_NOISE = 4 * float(
     np.finfo(np.float32).eps
 )  # relative spread under which a column is constant
+_COLLINEAR = 1e-6  # variance of a mixture of nuisance columns, relative, that says nothing new
 _BIN_NOISE = 1e-6  # variance left in some lags, relative to all lags, that float32 products resolve
 
 
@@ -154,7 +155,12 @@ def run_products(
 
 
 def lag_products(
-    models: Floats, targets: Floats, pairs: PairSet, min_lags: Sequence[int], run: str
+    models: Floats,
+    targets: Floats,
+    pairs: PairSet,
+    min_lags: Sequence[int],
+    run: str,
+    nuisance: Floats | None = None,
 ) -> tuple[RunProducts, ...]:
     """Centred products for several least lags, from one pass over the pairs.
 
@@ -164,13 +170,16 @@ def lag_products(
         As in `run_products`.
     min_lags
         Volumes. Each gives one result: that of the pairs whose lag is at least so long.
+    nuisance
+        Shape (k, n_pairs of the whole run): columns regressed out, with an intercept, of all others
+        (see `bidsapp.rsa.lag_regressors`); None for none. Means are then 0, as those of residuals.
 
     Returns
     -------
     tuple of RunProducts
         In the order of ``min_lags``. A least lag of 0 gives what `run_products` gives.
     """
-    return _products(models, targets, pairs, "centred", run, min_lags)
+    return _products(models, targets, pairs, "centred", run, min_lags, nuisance)
 
 
 def centred(column: Floats) -> float:
@@ -209,33 +218,56 @@ def _products(
     preparation: Preparation,
     run: str,
     min_lags: Sequence[int],
+    nuisance: Floats | None = None,
 ) -> tuple[RunProducts, ...]:
     p, shape = len(models), targets.shape[:2]
+    extra = models[:0] if nuisance is None else nuisance
     if not pairs.n_pairs:
         return tuple(_nothing(p, shape, pairs, run) for _ in min_lags)
-    columns, mean, sd = _standardise(
-        (models, targets.reshape(-1, targets.shape[-1])), pairs, preparation
+    columns, mean, sd = standardise(
+        (models, extra, targets.reshape(-1, targets.shape[-1])), pairs, preparation
     )
     starts = [int(np.searchsorted(pairs.lag, lag)) for lag in min_lags]
     cuts = sorted({*starts, pairs.n_pairs})
     tails: dict[int, _Sums] = {}
     tail: _Sums | None = None
     for start, stop in reversed(list(pairwise(cuts))):
-        sums = _sums(columns[:, start:stop], p, shape)
+        sums = _sums(columns[:, start:stop], p + len(extra), shape)
         tail = sums if tail is None else sums + tail
         tails[start] = tail
     return tuple(
-        _correlations(tails[start], mean, sd, pairs, run)
+        _correlations(tails[start], mean, sd, pairs, run, len(extra))
         if start in tails
         else _nothing(p, shape, pairs, run)
         for start in starts
     )
 
 
-def _standardise(
+def standardise(
     parts: Sequence[Floats], pairs: PairSet, preparation: Preparation
 ) -> tuple[Floats, Floats, Floats]:
-    """Give columns of unit variance (float32), with their raw means and prepared SDs."""
+    """Prepare columns and scale them to unit variance.
+
+    Parameters
+    ----------
+    parts
+        Arrays of condensed RDMs, each (k, n_pairs of the whole run); taken one after the other.
+    pairs, preparation
+        As in `run_products`.
+
+    Returns
+    -------
+    columns : Floats
+        float32, (k of all parts, n_pairs), in the order of ``pairs``; zeros for a column that is
+        constant or missing.
+    mean, sd : Floats
+        Of the raw columns, and of the prepared ones before scaling.
+
+    Raises
+    ------
+    ValueError
+        A column has values that are not finite among the pairs.
+    """
     k = sum(len(part) for part in parts)
     columns = np.empty((k, pairs.n_pairs), dtype=np.float32)
     mean: Floats = np.zeros(k)
@@ -270,7 +302,7 @@ def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
     for start in range(0, columns.shape[1], BLOCK_PAIRS):
         block = columns[:, start : start + BLOCK_PAIRS]
         x, y = block[:p], block[p:]
-        by_region = y.reshape(*shape, -1)
+        by_region = y.reshape(*shape, block.shape[1])
         sums = _Sums(
             block.shape[1],
             x.sum(axis=1).astype(np.float64),
@@ -285,20 +317,28 @@ def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
     return total
 
 
-def _correlations(sums: _Sums, mean: Floats, sd: Floats, pairs: PairSet, run: str) -> RunProducts:
-    """Centre over the summed pairs (some lags have means of their own) and scale."""
-    n, p = sums.n_pairs, len(sums.xx)
+def _correlations(
+    sums: _Sums, mean: Floats, sd: Floats, pairs: PairSet, run: str, n_nuisance: int
+) -> RunProducts:
+    """Centre over the summed pairs (some lags have means of their own), partial out, and scale."""
+    n, n_columns = sums.n_pairs, len(sums.xx)
     shape = sums.yy.shape[:2]
     x, y = sums.x / n, (sums.y / n).reshape(shape)
-    xx = sums.xx / n - np.outer(x, x)
-    xy = sums.xy.reshape(*shape, p) / n - y[:, :, None] * x
-    yy = sums.yy / n - y[:, :, None] * y[:, None, :]
+    xx: Floats = sums.xx / n - np.outer(x, x)
+    xy: Floats = sums.xy.reshape(*shape, n_columns) / n - y[:, :, None] * x
+    yy: Floats = sums.yy / n - y[:, :, None] * y[:, None, :]
+    p = n_columns - n_nuisance
+    x_mean, y_mean = mean[:p] + sd[:p] * x[:p], mean[n_columns:].reshape(shape)
+    x_sd, y_sd = sd[:p], sd[n_columns:].reshape(shape)
+    y_mean = y_mean + y_sd * y
+    if n_nuisance:
+        xx, xy, yy = _partialled(xx, xy, yy, p)
+        x_mean, y_mean = 0.0 * x_mean, 0.0 * y_mean
     x_scale = _scale(np.diag(xx))
     y_scale = _scale(np.diagonal(yy, axis1=1, axis2=2))
     present = y_scale > 0
     x_inverse = np.divide(1.0, x_scale, out=np.zeros(p), where=x_scale > 0)
     y_inverse = np.divide(1.0, y_scale, out=np.full(shape, np.nan), where=present)
-    y_mean, y_sd = mean[p:].reshape(shape), sd[p:].reshape(shape)
     return RunProducts(
         run=run,
         n_pairs=n,
@@ -306,12 +346,21 @@ def _correlations(sums: _Sums, mean: Floats, sd: Floats, pairs: PairSet, run: st
         xx=_unit_diagonal(xx * np.outer(x_inverse, x_inverse)),
         xy=xy * y_inverse[:, :, None] * x_inverse,
         yy=_unit_diagonal(yy * y_inverse[:, :, None] * y_inverse[:, None, :]),
-        x_mean=mean[:p] + sd[:p] * x,
-        x_sd=sd[:p] * x_scale,
-        y_mean=np.where(present, y_mean + y_sd * y, np.nan),
+        x_mean=x_mean,
+        x_sd=x_sd * x_scale,
+        y_mean=np.where(present, y_mean, np.nan),
         y_sd=np.where(present, y_sd * y_scale, np.nan),
         present=present,
     )
+
+
+def _partialled(xx: Floats, xy: Floats, yy: Floats, p: int) -> tuple[Floats, Floats, Floats]:
+    """Regress the columns from ``p`` on out of all others (Frisch and Waugh 1933), by products."""
+    values, vectors = np.linalg.eigh(xx[p:, p:])
+    kept = values > _COLLINEAR * values[-1]
+    root = vectors[:, kept] / np.sqrt(values[kept])
+    x, y = xx[:p, p:] @ root, xy[..., p:] @ root
+    return xx[:p, :p] - x @ x.T, xy[..., :p] - y @ x.T, yy - y @ y.swapaxes(1, 2)
 
 
 def _scale(variance: Floats) -> Floats:

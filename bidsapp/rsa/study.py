@@ -12,6 +12,7 @@ import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
+from bidsapp.rsa.lag_regressors import lag_regressors
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
 
 
@@ -85,6 +86,15 @@ class StudyProducts(Products):
 
 
 @dataclass(frozen=True)
+class _Lags:
+    """In seconds: the robust mode's least, those of the lag curve, and the regressors' decays."""
+
+    least: float
+    curve: tuple[float, ...]
+    regressors: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class _RunPart:
     """One run of participants who define the same volumes in it."""
 
@@ -104,7 +114,10 @@ class _RunPart:
 
 
 def study_products(
-    runs: Iterable[RunRDMs], min_lag_s: float, lag_curve_s: Sequence[float] = ()
+    runs: Iterable[RunRDMs],
+    min_lag_s: float,
+    lag_curve_s: Sequence[float] = (),
+    lag_regressors_s: Sequence[float] = (),
 ) -> StudyProducts:
     """Reduce a study to its products, holding one run's RDMs at a time.
 
@@ -116,21 +129,22 @@ def study_products(
         Least circular lag of the robust mode's pairs, in seconds.
     lag_curve_s
         Least lags, in seconds, at which the replicate mode is repeated.
+    lag_regressors_s
+        Time constants, in seconds, of curves over the lag that are regressed out of every RDM of
+        the replicate mode and the lag curve; none for none (see `bidsapp.rsa.lag_regressors`).
     """
+    lags_s = _Lags(min_lag_s, tuple(lag_curve_s), tuple(lag_regressors_s))
     everyone: list[_RunPart] = []
     parts: list[list[_RunPart]] = []
     for run in runs:
         defined = defined_volumes(run.models, run.targets)
         groups = _same_volumes(defined, run.targets)
         together = np.arange(len(defined))
-        everyone.append(_part(run, together, _in_all(defined), min_lag_s, lag_curve_s))
+        everyone.append(_part(run, together, _in_all(defined), lags_s))
         parts.append(
             everyone[-1:]
             if len(groups) == 1
-            else [
-                _part(run.of(group), group, _in_all(defined[group]), min_lag_s, lag_curve_s)
-                for group in groups
-            ]
+            else [_part(run.of(group), group, _in_all(defined[group]), lags_s) for group in groups]
         )
     joined = _joined(everyone, lag_curve_s)
     cohorts = tuple(
@@ -159,18 +173,13 @@ def _in_all(defined: Bools) -> Bools:
     return common
 
 
-def _part(
-    run: RunRDMs,
-    participants: Ints,
-    defined: Bools,
-    min_lag_s: float,
-    lag_curve_s: Sequence[float],
-) -> _RunPart:
-    lags = [lag_in_volumes(lag, run.repetition_time) for lag in (0.0, *lag_curve_s)]
-    pairs = all_pairs(len(defined), defined)
-    plain, *at_lags = lag_products(run.models, run.targets, pairs, lags, run.run)
-    min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
-    far = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _RunPart:
+    tr, n = run.repetition_time, len(defined)
+    lags = [lag_in_volumes(lag, tr) for lag in (0.0, *lags_s.curve)]
+    nuisance = lag_regressors(n, tr, lags_s.regressors) if lags_s.regressors else None
+    pairs = all_pairs(n, defined)
+    plain, *at_lags = lag_products(run.models, run.targets, pairs, lags, run.run, nuisance)
+    far = lagged_pairs(n, lag_in_volumes(lags_s.least, tr), run.trim_end, defined)
     robust = run_products(run.models, run.targets, far, "lag-centred", run.run)
     return _RunPart(participants, plain, tuple(at_lags), robust)
 

@@ -11,10 +11,11 @@ from bidsapp.arrays import Floats
 from bidsapp.rsa import inference
 from bidsapp.rsa.ceiling import Ceilings, ceilings
 from bidsapp.rsa.study import StudyProducts
+from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.lag import lag_table
-from bidsapp.tables.pending import components_table, split_table, unique_table
 from bidsapp.tables.scores import Scores, all_scores
+from bidsapp.tables.split import split_table
 
 
 def group_tables(
@@ -46,8 +47,8 @@ def group_tables(
     Returns
     -------
     dict
-        Tables ``similarity``, ``comparisons``, ``lag``, ``unique``, ``components`` and ``split``;
-        see `bidsapp.tables.columns`. Every combination has its row; NaN is what cannot be computed.
+        Tables ``similarity``, ``comparisons``, ``lag``, ``unique`` and ``split``; see
+        `bidsapp.tables.columns`. Every combination has its row; NaN is what cannot be computed.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def group_tables(
         A region is in no set or in several.
     """
     families = families_of(regions, region_sets)
-    similarities, pairs = [], []
+    similarities, pairs, uniques = [], [], []
     ceiling_of = {
         "replicate": ceilings(study.replicate),
         "robust": ceilings(study.robust),
@@ -67,13 +68,13 @@ def group_tables(
             )
         )
         pairs.append(_comparisons(scores, list(layers), regions, families, seed))
+        uniques.append(_unique(scores, list(layers), regions, families, seed))
     return {
         "similarity": pd.concat(similarities, ignore_index=True),
         "comparisons": pd.concat(pairs, ignore_index=True),
         "lag": lag_table(study, layers, regions, analysis),
-        "unique": unique_table(list(layers), regions, analysis),
-        "components": components_table(layers, analysis),
-        "split": split_table(list(layers), regions, analysis),
+        "unique": pd.concat(uniques, ignore_index=True),
+        "split": split_table(study, layers, regions, analysis),
     }
 
 
@@ -146,6 +147,45 @@ def _comparisons(
     table["diff_z"] = test.mean.ravel()
     add_tests(table, test, difference, families, len(pairs), seed)
     return table
+
+
+def _unique(
+    scores: Scores,
+    models: Sequence[str],
+    regions: Sequence[str],
+    families: Sequence[str],
+    seed: int,
+) -> pd.DataFrame:
+    found, pairs = scores.unique, pairs_of(len(models))
+    names = [(models[control], models[target]) for control, target in pairs]
+    table = _rows(scores, regions, ("control", "target"), names)
+    r = inference.finite_mean(found.r, -1).swapaxes(0, 1)  # (R, pairs, S): the order of the rows
+    test = inference.one_sample_t(inference.fisher_z(r))
+    table["n"] = test.n.ravel().astype(int)
+    table["r_mean"] = inference.finite_mean(r, -1).ravel()
+    table["r_sd"] = inference.finite_sd(r, -1).ravel()
+    delta = inference.finite_mean(found.delta_r2, -1).swapaxes(0, 1)
+    table["delta_r2_mean"] = inference.finite_mean(delta, -1).ravel()
+    table["delta_r2_sd"] = inference.finite_sd(delta, -1).ravel()
+    add_tests(table, test, inference.fisher_z(r), families, len(pairs), seed)
+    scored = np.isfinite(found.r)
+    counts = [
+        array.sum(axis=(2, 3)).T.ravel() for array in (scored, found.constant, found.exhausted)
+    ]
+    cut = np.tile(found.cut.any(axis=-1), len(regions))
+    table["note"] = [
+        notes.joined(_notes_beyond(scores, n, its, its_cut))
+        for n, its, its_cut in zip(table["n"], zip(*counts, strict=True), cut, strict=True)
+    ]
+    return table
+
+
+def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
+    said = [notes.TOO_FEW_PARTICIPANTS] if n < 2 else []
+    said += notes.beyond(*counts, cut)
+    if scores.n_dropped.any():
+        said.append(notes.left_out(scores.n_dropped))
+    return said
 
 
 def _rows(

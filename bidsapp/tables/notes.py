@@ -10,6 +10,11 @@ TOO_FEW_RUNS = f"fewer than {MIN_RUNS} runs"
 NO_PAIRS = "run too short: no pair of volumes is far enough apart"
 CONSTANT = "constant"
 COLLINEAR = "collinear or constant layers: small eigenvalues cut"
+NO_SCORE = f"no participant has the region in {MIN_RUNS} runs"
+NOTHING_BEYOND = "target predicts nothing beyond the control"
+NOTHING_LEFT = "control leaves nothing"
+NO_VARIANCE = "constant in all runs"
+NO_COMPONENT = "no such component: too few layers that vary"
 TOO_FEW_PARTICIPANTS = "fewer than 2 participants"
 NEVER_NEGATIVE = "cannot be negative: not tested against zero"
 ABOVE_CEILING = "model above ceiling_paper"
@@ -22,6 +27,16 @@ def left_out(n_dropped: Ints) -> str:
     low, high = int(n_dropped.min()), int(n_dropped.max())
     span = f"{low}" if low == high else f"{low} to {high}"
     return f"{span} undefined volumes left out"
+
+
+def beyond(scored: int, constant: int, exhausted: int, cut: bool) -> list[str]:
+    """Say what to know of what a target explains beyond a control, given counts of its scores."""
+    if not scored:
+        return [NO_SCORE]
+    said = [f"{NOTHING_BEYOND} in {constant} of {scored} scores"] if constant else []
+    if exhausted:
+        said.append(f"{NOTHING_LEFT} in {exhausted} of {scored} scores")
+    return [*said, COLLINEAR] if cut else said
 
 
 def joined(notes: Iterable[str]) -> str | None:

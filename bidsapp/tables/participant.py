@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
+from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.study import StudyProducts
+from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.scores import Scores, all_scores
 
@@ -18,7 +20,7 @@ def participant_tables(
     regions: Sequence[str],
     analysis: Analysis,
 ) -> dict[str, pd.DataFrame]:
-    """Make the tables ``similarity`` and ``weights`` of one participant.
+    """Make the tables ``similarity``, ``weights`` and ``unique`` of one participant.
 
     Parameters
     ----------
@@ -35,7 +37,9 @@ def participant_tables(
     -------
     dict
         ``similarity``: mode, fit, roi, model, run, r, n_pairs, note. ``weights``: mode, fit, roi,
-        model, run, layer, weight; ``run`` is the one left out.
+        model, run, layer, weight; ``run`` is the one left out. ``unique``: mode, fit, roi, control,
+        target, n_runs, r, delta_r2, note; means over runs left out, since each pair of models
+        and run would be ten times as many rows as all else.
     """
     scores = list(all_scores(study, layers, analysis))
     return {
@@ -43,6 +47,7 @@ def participant_tables(
             [_similarity(s, layers, regions) for s in scores], ignore_index=True
         ),
         "weights": pd.concat([_weights(s, layers, regions) for s in scores], ignore_index=True),
+        "unique": pd.concat([_unique(s, list(layers), regions) for s in scores], ignore_index=True),
     }
 
 
@@ -101,4 +106,25 @@ def _weights(
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "mode", scores.mode)
     table.insert(1, "fit", scores.fit)
+    return table
+
+
+def _unique(scores: Scores, models: Sequence[str], regions: Sequence[str]) -> pd.DataFrame:
+    found = scores.unique
+    names = [(models[control], models[target]) for control, target in pairs_of(len(models))]
+    table = pd.DataFrame(
+        [(scores.mode, scores.fit, roi, *pair) for roi, pair in product(regions, names)],
+        columns=["mode", "fit", "roi", "control", "target"],
+    )
+    scored = np.isfinite(found.r[:, :, 0]).sum(axis=-1).T.ravel()
+    constant = found.constant[:, :, 0].sum(axis=-1).T.ravel()
+    exhausted = found.exhausted[:, :, 0].sum(axis=-1).T.ravel()
+    cut = np.tile(found.cut.any(axis=-1), len(regions))
+    table["n_runs"] = scored
+    table["r"] = finite_mean(found.r[:, :, 0], -1).T.ravel()
+    table["delta_r2"] = finite_mean(found.delta_r2[:, :, 0], -1).T.ravel()
+    table["note"] = [
+        notes.joined(notes.beyond(*row))
+        for row in zip(scored, constant, exhausted, cut, strict=True)
+    ]
     return table

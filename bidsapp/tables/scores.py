@@ -11,6 +11,8 @@ from bidsapp.rsa.gram import RunProducts
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.similarity import Similarity, joined, similarity
 from bidsapp.rsa.study import Products, StudyProducts
+from bidsapp.rsa.unique import Unique, unique
+from bidsapp.rsa.unique import joined as joined_unique
 
 
 @dataclass(frozen=True)
@@ -19,8 +21,8 @@ class Scores:
 
     Attributes
     ----------
-    mode, fit, similarity
-        What was scored, and how.
+    mode, fit, similarity, unique
+        What was scored, and how; and what each model explains beyond each other.
     runs
         Products on the volumes that all participants define.
     n_dropped
@@ -31,6 +33,7 @@ class Scores:
     fit: Fit
     runs: tuple[RunProducts, ...]
     similarity: Similarity
+    unique: Unique
     n_dropped: Ints
 
     @property
@@ -77,16 +80,14 @@ def all_scores(
         for cohort in study.cohorts:
             n_dropped[cohort.participants] = sum(run.n_dropped for run in runs_of(cohort, mode))
         for fit in analysis.fits:
-            parts = [
-                (
-                    cohort.participants,
-                    similarity(
-                        runs_of(cohort, mode), columns, mode, fit, analysis.robust.penalties
-                    ),
-                )
-                for cohort in study.cohorts
-            ]
-            yield Scores(mode, fit, runs, joined(parts), n_dropped)
+            alone, beyond = [], []
+            for cohort in study.cohorts:
+                given = (runs_of(cohort, mode), columns, mode, fit)
+                scored = similarity(*given, analysis.robust.penalties)
+                explained = unique(*given, scored, analysis.robust.penalties)
+                alone.append((cohort.participants, scored))
+                beyond.append((cohort.participants, explained))
+            yield Scores(mode, fit, runs, joined(alone), joined_unique(beyond), n_dropped)
 
 
 def runs_of(products: Products, mode: Mode) -> tuple[RunProducts, ...]:

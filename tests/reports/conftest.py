@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 from xml.parsers import expat
 
@@ -230,6 +230,27 @@ class MadeUp:
         pairs = rows.rename(columns={"model": "model_a"}).assign(
             model_b=a.models[0], n=3, diff_z=0.01
         )
+        beyond = pd.DataFrame(
+            [
+                (*key, control, target)
+                for *key, (control, target) in product(
+                    a.modes, a.fits, a.region_names, permutations(a.models, 2)
+                )
+            ],
+            columns=["mode", "fit", "roi", "control", "target"],
+        )
+        split = rows[rows["fit"] == a.fits[0]].drop(columns="fit").assign(r2_part=0.01)
+        components = pd.DataFrame(
+            product(a.modes, a.models, ("first", "last")), columns=["mode", "model", "layer"]
+        )
+        moments = pd.DataFrame(
+            product(a.modes, ("pc1", "pc2"), ("high", "low"), (1, 2)),
+            columns=["mode", "component", "sign", "rank"],
+        )
+        self.group_table("unique", beyond.assign(r_mean=0.02, note=None))
+        self.group_table("split", split)
+        self.group_table("components", components.assign(pc1=0.5))
+        self.group_table("framepairs", moments.assign(run="1", onset_a=3.0, loading=0.01))
         self.group_table("similarity", similarity)
         self.group_table("lag", lags)
         self.group_table("comparisons", pairs)

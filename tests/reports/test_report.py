@@ -217,3 +217,16 @@ def test_an_unreadable_anatomy_is_an_error(made_up, facts, tmp_path: Path) -> No
     broken.write_bytes(b"no image")
     with pytest.raises(InputError, match="cannot read the image"):
         participant_report(made_up.tree, "01", made_up.analysis, facts, broken)
+
+
+def test_what_models_explain_beyond_each_other_is_a_table_of_pairs(lean, facts) -> None:
+    ours = lean.write()
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Beyond each other" in page.text
+    assert "Mean r with the residual, mode robust, fit ols" in page.text
+    for caption in ("Each model's part of the R² of all", "Components of all models' layers"):
+        assert caption in page.text
+    path = ours.tree.path("group_stats", task="movie", desc="unique")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table.head(0).to_csv(path, sep="\t", index=False)
+    assert "only one model" in check(group_report(ours.tree, ours.analysis, facts)).text

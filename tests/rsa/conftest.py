@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_study import LENGTHS, one_run, undefine
+from small_study import LENGTHS, noise_runs, one_run, undefine
 
 
 @pytest.fixture
@@ -21,3 +21,9 @@ def gappy_runs(runs):
     runs[2].targets[0, 2] = np.nan
     runs[3].targets[0, 2] = np.nan
     return runs
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """Brains of autocorrelated noise, and a model that is not in them; nothing may change it."""
+    return noise_runs()

@@ -10,14 +10,15 @@ from bidsapp.rsa.rdm import n_volumes_of
 
 
 def prepared_columns(rdm, pairs, preparation):
-    """One RDM's chosen pairs, centred (at each lag) and of unit SD."""
+    """One RDM's chosen pairs, centred (at each lag) and of unit SD; zeros if constant."""
     column = rdm[pairs.index].astype(np.float64)
     if preparation == "centred":
         column = column - column.mean()
     else:
         for lag in set(pairs.lag.tolist()):
             column[pairs.lag == lag] -= column[pairs.lag == lag].mean()
-    return column / column.std()
+    spread = column.std()
+    return column / spread if spread > 1e-6 else np.zeros_like(column)
 
 
 def pairs_of(run, mode, min_lag_s):
@@ -30,44 +31,15 @@ def pairs_of(run, mode, min_lag_s):
 
 def leave_one_run_out(runs, columns, region, participant, mode, fit, penalties, min_lag_s):
     """r, R² and penalty in each run left out, NaN where there is no score."""
-    data = []
-    for run in runs:
-        target = run.targets[region, participant]
-        if np.isnan(target).all():
-            data.append(None)
-            continue
-        pairs = pairs_of(run, mode, min_lag_s)
-        if mode == "replicate":
-            x, y = (
-                run.models[columns][:, pairs.index].astype(float).T,
-                target[pairs.index].astype(float),
-            )
-        else:
-            x = np.array([prepared_columns(c, pairs, "lag-centred") for c in run.models[columns]]).T
-            y = prepared_columns(target, pairs, "lag-centred")
-        data.append((x, y))
+    data = run_data(runs, columns, region, participant, mode, min_lag_s)
     here = [i for i, d in enumerate(data) if d is not None]
     r, r2, chosen = (np.full(len(runs), np.nan) for _ in range(3))
     if len(here) < 3:
         return r, r2, chosen
-    fit_on = averaged if mode == "replicate" else pooled
     for test in here:
-        training = [i for i in here if i != test]
-        penalty = None
-        if fit == "ridge":
-            means = [
-                np.mean(
-                    [
-                        score(fit_on([data[t] for t in training if t != v], fit, lam), data[v])[0]
-                        for v in training
-                    ]
-                )
-                for lam in penalties
-            ]
-            best = max(means)
-            penalty = max(p for p, m in zip(penalties, means, strict=True) if m >= best - 1e-9)
-            chosen[test] = penalty
-        r[test], r2[test] = score(fit_on([data[t] for t in training], fit, penalty), data[test])
+        weights, penalty = fit_others(data, test, here, mode, fit, penalties)
+        chosen[test] = np.nan if penalty is None else penalty
+        r[test], r2[test] = score(weights, data[test])
     return r, r2, chosen
 
 
@@ -105,3 +77,60 @@ def score(weights, data):
     predicted = x @ slope + intercept
     r2 = 1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum()
     return (0.0 if np.ptp(predicted) < 1e-12 else pearsonr(predicted, y)[0]), r2
+
+
+def run_data(runs, columns, region, participant, mode, min_lag_s):
+    """Each run's (x, y) on its own pairs; None where the target is missing."""
+    data = []
+    for run in runs:
+        target = run.targets[region, participant]
+        if np.isnan(target).all():
+            data.append(None)
+            continue
+        pairs = pairs_of(run, mode, min_lag_s)
+        if mode == "replicate":
+            x = run.models[columns][:, pairs.index].astype(float).T
+            y = target[pairs.index].astype(float)
+        else:
+            x = np.array([prepared_columns(c, pairs, "lag-centred") for c in run.models[columns]]).T
+            y = prepared_columns(target, pairs, "lag-centred")
+        data.append((x, y))
+    return data
+
+
+def fit_others(data, test, here, mode, fit, penalties):
+    """Weights for one run left out, and ridge's penalty, chosen on inner left-out runs."""
+    fit_on = averaged if mode == "replicate" else pooled
+    training = [i for i in here if i != test]
+    penalty = None
+    if fit == "ridge":
+        means = []
+        for candidate in penalties:
+            inner = [
+                score(fit_on([data[t] for t in training if t != v], fit, candidate), data[v])[0]
+                for v in training
+            ]
+            means.append(np.mean(inner))
+        penalty = max(p for p, m in zip(penalties, means, strict=True) if m >= max(means) - 1e-9)
+    return fit_on([data[t] for t in training], fit, penalty), penalty
+
+
+def unique_r(runs, control, target, region, participant, mode, fit, penalties, min_lag_s):
+    """r of the target with the control's residual, and delta R², in each run left out."""
+    given = (region, participant, mode, min_lag_s)
+    first = run_data(runs, control, *given)
+    second = run_data(runs, target, *given)
+    both = run_data(runs, [*control, *target], *given)
+    here = [i for i, d in enumerate(first) if d is not None]
+    r, delta = np.full(len(runs), np.nan), np.full(len(runs), np.nan)
+    for test in here if len(here) >= 3 else ():
+        how = (test, here, mode, fit, penalties)
+        (slopes, intercept), _ = fit_others(first, *how)
+        rest = [
+            None if d is None else (x, d[1] - (d[0] @ slopes + intercept))
+            for d, (x, _) in zip(first, [s or (None, None) for s in second], strict=True)
+        ]
+        r[test] = score(fit_others(rest, *how)[0], rest[test])[0]
+        joint = score(fit_others(both, *how)[0], both[test])[1]
+        delta[test] = joint - score((slopes, intercept), first[test])[1]
+    return r, delta

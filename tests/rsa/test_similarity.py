@@ -39,6 +39,15 @@ def test_whole_procedure_agrees_with_explicit_fits(gappy_runs, mode, fit):
     assert np.isnan(found.penalty).all() == (fit != "ridge")
 
 
+@pytest.mark.parametrize("min_lag_s", [0.0, 2.0, 5.0, 15.0])
+def test_any_least_lag_agrees_with_explicit_fits(runs, min_lag_s):
+    products = study_products(runs, min_lag_s).robust
+    found = similarity(products, MODELS, "robust", "ols")
+    r, r2, _ = leave_one_run_out(runs, slice(0, 4), 0, 1, "robust", "ols", [], min_lag_s)
+    np.testing.assert_allclose(found.r[0, 0, 1], r, atol=1e-5)
+    np.testing.assert_allclose(found.r2[0, 0, 1], r2, atol=1e-5)
+
+
 def test_data_carry_a_signal_so_that_agreement_means_something(runs):
     found = similarity(products_of(runs, "robust"), MODELS, "robust", "ols")
     assert found.r[0].mean() > 0.1

@@ -1,12 +1,9 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from small_study import LENGTHS, MIN_LAG_S, undefine
+from small_study import LENGTHS, MIN_LAG_S, planted_in, undefine
 
-from bidsapp.rsa.rdm import correlation_distance
 from bidsapp.rsa.similarity import joined, similarity
-from bidsapp.rsa.study import RunRDMs, study_products
+from bidsapp.rsa.study import study_products
 
 
 def test_modes_have_their_own_pairs(runs):
@@ -97,39 +94,6 @@ def test_lag_curve_at_zero_is_the_replicate_mode(runs):
     assert np.abs(far - plain).max() > 1e-3
 
 
-def autoregressive(rng, n, width, rho):
-    series = rng.normal(size=(n, width))
-    for i in range(1, n):
-        series[i] = rho * series[i - 1] + np.sqrt(1 - rho**2) * series[i]
-    return series
-
-
-@pytest.fixture(scope="module")
-def noise():
-    """Brains of pure autocorrelated noise, and a model of smooth features that are not in them."""
-    rng = np.random.default_rng(2024)
-    kernel = np.array([0.2, 0.5, 1.0, 0.8, 0.5, 0.3])
-
-    def layer(n):
-        features = rng.normal(size=(n + 5, 60))
-        smooth = np.apply_along_axis(np.convolve, 0, features, kernel, mode="valid")
-        return correlation_distance(smooth)
-
-    def brain(n):
-        series = autoregressive(rng, n, 60, 0.5)
-        return correlation_distance(series - series.mean(axis=0))
-
-    return [
-        RunRDMs(
-            str(i),
-            np.array([layer(120) for _ in range(3)]),
-            np.array([[brain(120) for _ in range(8)]]),
-            repetition_time=2.0,
-        )
-        for i in range(3)
-    ]
-
-
 @pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
 def test_autocorrelation_alone_fools_replicate_but_not_robust(noise, fit):
     study = study_products(noise, 20.0)
@@ -141,17 +105,7 @@ def test_autocorrelation_alone_fools_replicate_but_not_robust(noise, fit):
 
 
 def test_planted_model_is_found_in_both_modes(noise):
-    rng = np.random.default_rng(5)
-    planted = []
-    for run in noise:
-        features = autoregressive(rng, 120, 60, 0.3)
-        layers = np.array([correlation_distance(features), *run.models[:2]])
-        brains = [
-            correlation_distance(features + 1.5 * autoregressive(rng, 120, 60, 0.5))
-            for _ in range(4)
-        ]
-        planted.append(replace(run, models=layers, targets=np.array([brains])))
-    study = study_products(planted, 20.0)
+    study = study_products(planted_in(noise), 20.0)
     models = {"planted": slice(0, 1), "other": slice(1, 3)}
     for mode in ("replicate", "robust"):
         r = similarity(getattr(study, mode), models, mode, "ols").r.mean(axis=-1)[:, 0]

@@ -4,17 +4,18 @@ from bidsapp.tables.columns import describe
 
 TABLES = {
     "participant": (
-        *("similarity", "weights", "autocorrelation", "regions", "quality", "runs"),
+        *("similarity", "weights", "unique", "autocorrelation", "regions", "quality", "runs"),
         "comparators",
     ),
     "group": (
-        *("similarity", "unique", "comparisons", "lag", "components", "split", "quality"),
-        "comparators",
+        *("similarity", "unique", "comparisons", "lag", "components", "framepairs", "split"),
+        *("quality", "comparators"),
     ),
 }
 DESIGN = {
     ("participant", "similarity"): "mode fit roi model run r n_pairs note",
     ("participant", "weights"): "mode fit roi model run layer weight",
+    ("participant", "unique"): "mode fit roi control target n_runs r delta_r2 note",
     ("participant", "autocorrelation"): "roi run lag_s r",
     ("group", "similarity"): (
         "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper ci_low "
@@ -33,6 +34,7 @@ DESIGN = {
     ("group", "comparators"): (
         "mode method roi model layer n r_mean r_sd t df p p_bonferroni q_fdr p_signflip note"
     ),
+    ("group", "framepairs"): ("mode component sign rank run onset_a onset_b film_a film_b loading"),
     ("group", "split"): "mode roi model r2_part note",
 }
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 from bidsapp.rsa.ceiling import ceilings
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
+from bidsapp.rsa.unique import unique
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import group_tables
 
@@ -38,7 +40,6 @@ def test_columns_and_rows_are_complete(tables):
         "comparisons": 2 * 3 * 3,
         "lag": 3 * 3 * 2 * 2,
         "unique": 2 * 3 * 3 * 2,
-        "components": 2 * 3,
         "split": 2 * 3 * 2,
     }
     for desc, n in rows.items():
@@ -111,10 +112,65 @@ def test_lag_curve_repeats_replicate(tables):
 
 
 def test_what_is_not_computed_says_so(tables):
-    for desc in ("unique", "components", "split"):
-        assert (tables[desc]["note"] == "not computed by this version").all()
     assert tables["similarity"]["p_null"].isna().all()
     assert tables["similarity"]["note"].str.contains("p_null").all()
+
+
+def test_unique_rows_by_hand(study, tables, analysis):
+    table = tables["unique"].set_index(["mode", "fit", "roi", "control", "target"]).sort_index()
+    for mode, fit in product(analysis.modes, analysis.fits):
+        given = (getattr(study, mode), MODELS, mode, fit)
+        alone = similarity(*given, analysis.robust.penalties)
+        found = unique(*given, alone, analysis.robust.penalties)
+        for (r, roi), (p, pair) in product(
+            enumerate(REGIONS), enumerate((("good", "bad"), ("bad", "good")))
+        ):
+            row = table.loc[(mode, fit, roi, *pair)]
+            own, delta = found.r[p, r].mean(axis=-1), found.delta_r2[p, r].mean(axis=-1)
+            t, p_value = stats.ttest_1samp(np.arctanh(own), 0)
+            expected = {
+                "n": 5,
+                "r_mean": own.mean(),
+                "r_sd": own.std(ddof=1),
+                "delta_r2_mean": delta.mean(),
+                "delta_r2_sd": delta.std(ddof=1),
+                "t": t,
+                "df": 4,
+                "p": p_value,
+            }
+            for name, value in expected.items():
+                assert row[name] == pytest.approx(value, rel=1e-9), name
+
+
+def test_planted_model_adds_and_the_other_does_not(tables):
+    table = tables["unique"].set_index(["mode", "fit", "roi", "target"])
+    for mode in ("replicate", "robust"):
+        assert table.loc[(mode, "ols", "FFA", "good"), "r_mean"] > 0.1
+        assert table.loc[(mode, "ols", "FFA", "good"), "delta_r2_mean"] > 0.01
+        assert table.loc[(mode, "ols", "FFA", "good"), "p_bonferroni"] < 0.05
+        assert abs(table.loc[(mode, "ols", "FFA", "bad"), "r_mean"]) < 0.03
+
+
+def test_split_sums_to_the_joint_r2(study, tables):
+    parts = tables["split"].groupby(["mode", "roi"])["r2_part"].sum()
+    joint = similarity(study.robust, {"all": slice(0, 3)}, "robust", "ols").r2[0]
+    for r, roi in enumerate(REGIONS):
+        assert parts["robust", roi] == pytest.approx(joint[r].mean())
+    assert tables["split"]["note"].isna().all()
+
+
+def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
+    copied = [replace(run, models=run.models[[0, 1, 0, 1]]) for run in runs]
+    layers = {"good": ("a", "b"), "twin": ("a", "b")}
+    tables = group_tables(study_of(copied), layers, REGIONS, SETS, analysis, seed=1)
+    table = tables["unique"][tables["unique"]["fit"] == "ols"]
+    assert (table["r_mean"] == 0).all()
+    assert (
+        table["note"].str.contains("target predicts nothing beyond the control in 20 of 20").all()
+    )
+    assert table["note"].str.contains("collinear").all()
+    assert table["t"].isna().all()
+    assert tables["split"]["note"].str.contains("collinear").all()
 
 
 def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, analysis):
@@ -127,6 +183,14 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     assert np.isfinite(table.loc["FFA", "r_mean"]).all()
     assert (table.loc["V1v", "n"] == 0).all()
     assert table.loc["V1v", "r_mean"].isna().all()
+    beyond = tables["unique"].set_index("roi")
+    assert (beyond.loc["FFA", "n"] == 1).all()
+    assert (beyond.loc["V1v", "n"] == 0).all()
+    assert beyond.loc["V1v", "note"].str.contains("no participant has the region").all()
+    assert beyond.loc["FFA", ["r_sd", "t", "p"]].isna().all(axis=None)
+    parts = tables["split"].set_index("roi")
+    assert parts.loc["V1v", "r2_part"].isna().all()
+    assert parts.loc["FFA", "r2_part"].notna().all()
     for roi in ("FFA", "V1v"):
         some = table.loc[roi]
         assert some["note"].str.contains("fewer than 2 participants").all()

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import pearsonr
 
 from bidsapp.rsa.study import study_products
+from bidsapp.tables.columns import describe
 from bidsapp.tables.participant import participant_tables
 from bidsapp.tables.scores import layer_columns
 
@@ -24,7 +25,10 @@ def test_every_combination_has_its_row(runs, analysis):
     assert list(weights) == ["mode", "fit", "roi", "model", "run", "layer", "weight"]
     assert len(similarity) == 2 * 3 * 3 * 2 * 4
     assert len(weights) == 2 * 3 * 3 * 3 * 4
-    for table, key in ((similarity, 5), (weights, 6)):
+    assert list(tables["unique"]) == list(describe("unique", "participant"))
+    assert len(tables["unique"]) == 2 * 3 * 3 * 2
+    assert (tables["unique"]["n_runs"] == 4).all()
+    for table, key in ((similarity, 5), (weights, 6), (tables["unique"].drop(columns="note"), 5)):
         assert not table.duplicated(list(table)[:key]).any()
         assert np.isfinite(table.iloc[:, key].astype(float)).all()
 

@@ -21,6 +21,7 @@ LEVELS = ("stimulus", "participant", "group")
 PARTICIPANT_COLUMNS = {
     "similarity": "mode fit roi model run r n_pairs note",
     "weights": "mode fit roi model run layer weight",
+    "unique": "mode fit roi control target n_runs r delta_r2 note",
     "autocorrelation": "roi run lag_s r",
     "quality": "roi run n_voxels constant_voxels coverage tsnr lag1_r n_volumes n_censored "
     "n_confounds df_left fd_mean fd_max fd_over_half_mm flags",
@@ -33,6 +34,7 @@ GROUP_COLUMNS = {
     "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",
     "lag": "fit roi model min_lag_s n r_mean r_sd",
     "components": "mode model layer pc1 pc2 pc3 pc4 pc5",
+    "framepairs": "mode component sign rank run onset_a onset_b film_a film_b loading",
     "split": "mode roi model r2_part",
     "quality": "participant run n_volumes n_censored fd_mean fd_max fd_over_half_mm tsnr_median "
     "n_regions regions_absent flags",
@@ -89,7 +91,7 @@ def test_group_tables(done, desc):
 
 def test_every_table_is_described(done):
     tables = sorted(done.out.rglob("*.tsv"))
-    assert len(tables) >= 3 * 7 + 7 + 1
+    assert len(tables) >= 3 * 8 + 8 + 1
     for path in tables:
         columns = path.read_text().splitlines()[0].split("\t")
         described = json.loads(path.with_suffix(".json").read_text())
