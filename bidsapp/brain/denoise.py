@@ -3,9 +3,9 @@
 import fnmatch
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 from bidsapp.analysis.spec import CompCor, Denoise
 from bidsapp.arrays import Bools, Floats
 from bidsapp.brain.censoring import censored_volumes
+from bidsapp.confounds import finite_columns, read_confounds
 from bidsapp.errors import InputError
 
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
@@ -87,8 +88,8 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
     Raises
     ------
     InputError
-        The mask has fewer components, a column is missing, or a value is not finite. (A missing
-        value in the first row, which derivatives have, counts as zero.)
+        The mask has fewer components, a column is missing, or a value is not finite; see
+        `finite_columns` for what may lack in the first row.
     """
     table = read_confounds(confounds)
     described = _read_metadata(metadata) if spec.compcor.components else {}
@@ -96,7 +97,7 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
     cosines = [str(name) for name in table if _COSINE.fullmatch(str(name))] if spec.cosines else []
     named = [name for pattern in spec.columns for name in _matching(table, pattern)]
     names = tuple(dict.fromkeys([*components, *cosines, *named]))
-    values = _values(table, names, confounds)
+    values = finite_columns(table, names, confounds, "denoise")
     censored = np.flatnonzero(censored_volumes(table, spec.censor, confounds))
     return NuisanceDesign(
         matrix=np.column_stack([values, np.eye(len(table))[:, censored], np.ones(len(table))]),
@@ -114,20 +115,6 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
 def _matching(table: pd.DataFrame, pattern: str) -> list[str]:
     """Expand ``non_steady_state_outlier*`` and the like, of which a run may have none."""
     return fnmatch.filter(map(str, table), pattern) if "*" in pattern else [pattern]
-
-
-def read_confounds(path: Path) -> pd.DataFrame:
-    """Read fMRIPrep's confounds, one row a volume; n/a becomes NaN.
-
-    Raises
-    ------
-    InputError
-        The file is absent or no table.
-    """
-    try:
-        return pd.read_csv(path, sep="\t", na_values=["n/a"])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is no readable table of confounds: {error}") from error
 
 
 def _read_metadata(path: Path) -> dict[str, dict[str, Any]]:
@@ -149,14 +136,36 @@ def _components(
         for name, facts in described.items()
         if facts.get("Method") == "aCompCor"
         and facts.get("Mask") == spec.mask
-        and str(facts.get("Retained", True)).lower() == "true"
+        and _retained(facts)
     }
     if len(strength) < spec.components:
-        raise InputError(
-            f"{metadata} has {len(strength)} retained aCompCor components of the mask {spec.mask}, "
-            f"and {spec.components} are asked: change denoise.compcor in the analysis"
-        )
+        raise InputError(_too_few(described, spec, len(strength), metadata))
     return sorted(strength, key=lambda name: (-strength[name], name))[: spec.components]
+
+
+def _too_few(
+    described: Mapping[str, Mapping[str, Any]], spec: CompCor, found: int, metadata: Path
+) -> str:
+    """Say which components there are instead, and what to change."""
+    components = [facts for facts in described.values() if facts.get("Method") == "aCompCor"]
+    kept = Counter(str(facts.get("Mask")) for facts in components if _retained(facts))
+    dropped = sum(facts.get("Mask") == spec.mask and not _retained(facts) for facts in components)
+    others = ", ".join(f"{count} of {mask}" for mask, count in sorted(kept.items()))
+    keep = (
+        f"run fMRIPrep with --return-all-components (it dropped {dropped} of this mask), or "
+        if dropped
+        else ""
+    )
+    return (
+        f"{metadata} has {found} retained aCompCor components of the mask {spec.mask} (retained: "
+        f"{others or 'none'}), and {spec.components} are asked: {keep}change "
+        "denoise.compcor.mask or denoise.compcor.components in the analysis file"
+    )
+
+
+def _retained(facts: Mapping[str, Any]) -> bool:
+    """Tell whether a component is in the table; some versions of fMRIPrep write it as text."""
+    return str(facts.get("Retained", True)).lower() == "true"
 
 
 def _strength(facts: Mapping[str, Any], name: str, metadata: Path) -> float:
@@ -164,26 +173,6 @@ def _strength(facts: Mapping[str, Any], name: str, metadata: Path) -> float:
         if isinstance(facts.get(key), int | float):
             return float(facts[key])
     raise InputError(f"{metadata} gives no SingularValue of {name}: components cannot be ranked")
-
-
-def _values(table: pd.DataFrame, names: Sequence[str], path: Path) -> Floats:
-    """Return the columns (n_volumes, k) as float64."""
-    for name in names:
-        if name not in table:
-            near = get_close_matches(name, [str(column) for column in table], 3)
-            hint = f" (near: {', '.join(near)})" if near else ""
-            raise InputError(f"{path} has no column {name!r}{hint}: mend the analysis")
-    if not names:
-        return np.empty((len(table), 0))
-    numbers = table[list(names)].apply(pd.to_numeric, errors="coerce")
-    values = np.array(numbers, dtype=np.float64)
-    values[0, np.isnan(values[0])] = 0.0
-    wrong = [
-        name for name, column in zip(names, values.T, strict=True) if not np.isfinite(column).all()
-    ]
-    if wrong:
-        raise InputError(f"{path}: {', '.join(wrong)} has missing or infinite values")
-    return values
 
 
 def why_unusable(design: NuisanceDesign, spec: Denoise) -> str | None:

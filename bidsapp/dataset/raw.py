@@ -234,11 +234,20 @@ def read_events(path: Path) -> pd.DataFrame:
         The file is no table, lacks a column, or a time in it is missing or no number.
     """
     events = read_tsv(path)
+    if len(events.columns) == 1 and "," in str(events.columns[0]):
+        raise InputError(
+            f"{path} has commas between its columns: BIDS wants tabs; save it as tab-separated text"
+        )
     for column in ("onset", "duration"):
         if column not in events:
             raise InputError(f"{path} has no column {column!r}: it is no events file of BIDS")
-        events[column] = pd.to_numeric(events[column], errors="coerce").astype(np.float64)
+        written = events[column]
+        events[column] = pd.to_numeric(written, errors="coerce").astype(np.float64)
         wrong = np.flatnonzero(~np.isfinite(events[column].to_numpy()))
         if wrong.size:
-            raise InputError(f"{path}: {column} is no number in line {wrong[0] + 2}; mend the file")
+            found = str(written.iloc[wrong[0]])
+            hint = "write a decimal point, not a comma" if "," in found else "mend the file"
+            raise InputError(
+                f"{path}: {column} is no number in line {wrong[0] + 2} ({found}): {hint}"
+            )
     return events

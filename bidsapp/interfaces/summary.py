@@ -15,7 +15,8 @@ from nipype.interfaces.base import (
 )
 
 from bidsapp.analysis.spec import Denoise
-from bidsapp.brain.denoise import nuisance_design, read_confounds, why_unusable
+from bidsapp.brain.denoise import nuisance_design, why_unusable
+from bidsapp.confounds import read_confounds
 from bidsapp.dataset.derivatives import read_table, write_table
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.tables.columns import describe

@@ -14,6 +14,7 @@ from nilearn.glm.first_level import FirstLevelModel, make_first_level_design_mat
 
 from bidsapp.analysis.spec import Contrast, Localizer
 from bidsapp.arrays import Bools, Floats
+from bidsapp.confounds import finite_columns, read_confounds
 from bidsapp.errors import InputError
 from bidsapp.rois.images import open_image, read_data, same_grid
 
@@ -45,8 +46,8 @@ class ContrastMaps:
 def motion_confounds(confounds_tsv: Path, spec: Localizer) -> pd.DataFrame:
     """Read the confounds that the localizer's model takes.
 
-    These are ``spec.confounds`` and one indicator per non-steady-state volume. What fMRIPrep leaves
-    undefined (the first row of a derivative) becomes 0; columns without variation are left out.
+    These are ``spec.confounds`` and one indicator per non-steady-state volume. Columns without
+    variation are left out.
 
     Returns
     -------
@@ -56,20 +57,14 @@ def motion_confounds(confounds_tsv: Path, spec: Localizer) -> pd.DataFrame:
     Raises
     ------
     InputError
-        The file cannot be read, or lacks a column.
+        The file cannot be read, lacks a column, or a value is not finite; see `finite_columns` for
+        what may lack in the first row.
     """
-    try:
-        table = pd.read_csv(confounds_tsv, sep="\t", na_values="n/a")
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the confounds {confounds_tsv}: {error}") from error
-    missing = [name for name in spec.confounds if name not in table.columns]
-    if missing:
-        raise InputError(
-            f"{confounds_tsv} has no column {', '.join(missing)}; "
-            "change localizer.confounds or run fMRIPrep again"
-        )
-    outliers = [name for name in table.columns if name.startswith(_OUTLIERS)]
-    chosen = table[list(dict.fromkeys([*spec.confounds, *outliers]))].astype(float).fillna(0.0)
+    table = read_confounds(confounds_tsv)
+    outliers = [str(name) for name in table.columns if str(name).startswith(_OUTLIERS)]
+    names = list(dict.fromkeys([*spec.confounds, *outliers]))
+    values = finite_columns(table, names, confounds_tsv, "localizer.confounds")
+    chosen = pd.DataFrame(values, columns=names)
     varying = chosen.columns[np.ptp(chosen.to_numpy(), axis=0) > 0]
     dropped = [name for name in chosen.columns if name not in varying]
     if dropped:
@@ -187,21 +182,41 @@ def _check_events(events: pd.DataFrame, spec: Localizer, source: Path | str) -> 
     lacking = [name for name in _EVENT_COLUMNS if name not in events.columns]
     if lacking:
         raise InputError(f"{source} has no column {', '.join(lacking)}; BIDS events need it")
+    unnamed = np.flatnonzero(events["trial_type"].isna())
+    if unnamed.size:
+        raise InputError(
+            f"{source} has an event without a trial type in line {unnamed[0] + 2}: name its "
+            "condition, or remove the line"
+        )
     seen = [str(name) for name in events["trial_type"].unique()]
     unknown = sorted(set(seen) - set(spec.conditions))
     if unknown:
-        raise InputError(
-            f"{source} has the trial type {unknown[0]!r}, which localizer.conditions does not list "
-            f"({', '.join(spec.conditions)})"
-        )
+        raise InputError(_unknown_type(unknown[0], seen, spec, source))
     absent = [name for name in spec.conditions if name not in seen]
     if absent:
         raise InputError(
-            f"{source} has no event of the condition {absent[0]!r}; "
-            "correct the file, or take the condition out of localizer.conditions"
+            f"{source} has no event of the condition {absent[0]!r} (its trial types: "
+            f"{', '.join(sorted(seen))}): correct the file, or take the condition out of "
+            "localizer.conditions"
         )
     if events.duplicated(_EVENT_COLUMNS).any():
         raise InputError(f"{source} has the same event twice; remove one of the rows")
+
+
+def _unknown_type(name: str, seen: Sequence[str], spec: Localizer, source: Path | str) -> str:
+    """Say what a trial type may be meant to be."""
+    plain = {condition.strip().lower(): condition for condition in spec.conditions}
+    meant = plain.get(name.strip().lower())
+    if meant is not None:
+        return (
+            f"{source} has the trial type {name!r}, which the analysis writes {meant!r}: write it "
+            "alike in the file or in localizer.conditions"
+        )
+    return (
+        f"{source} has the trial type {name!r}, which localizer.conditions does not list (its "
+        f"trial types: {', '.join(sorted(seen))}; conditions: {', '.join(spec.conditions)}): mend "
+        "the file, or list it among the conditions"
+    )
 
 
 def _read_bold(run: LocalizerRun) -> nib.Nifti1Image:

@@ -87,7 +87,7 @@ def test_nothing_but_the_mean(tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     files = confounds(tmp_path)
-    with pytest.raises(InputError, match=r"8 retained .* mask combined, and 9 are asked"):
+    with pytest.raises(InputError, match=r"8 retained .* mask combined .*, and 9 are asked"):
         nuisance_design(*files, spec(compcor={"components": 9}))
     with pytest.raises(InputError, match=r"no column 'trans_y' \(near: trans_x"):
         nuisance_design(*files, spec(columns=["trans_y"]))
@@ -97,13 +97,53 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         nuisance_design(tmp_path / "gone.tsv", files[1], spec())
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_values_that_are_not_finite(tmp_path: Path, value: float) -> None:
-    column = np.ones(N)
-    column[3] = value
-    files = confounds(tmp_path, bad=column)
-    with pytest.raises(InputError, match="bad has missing or infinite values"):
-        nuisance_design(*files, spec(columns=["bad"]))
+def test_too_few_components_say_which_there_are(tmp_path: Path) -> None:
+    tsv, sidecar = confounds(tmp_path)
+    asked = spec(compcor={"components": 9})
+    with pytest.raises(InputError) as error:
+        nuisance_design(tsv, sidecar, asked)
+    assert "retained: 8 of CSF, 8 of WM, 8 of combined" in str(error.value)
+    assert "--return-all-components (it dropped 1 of this mask)" in str(error.value)
+    described = json.loads(sidecar.read_text())
+    without = {key: value for key, value in described.items() if value.get("Mask") != "combined"}
+    sidecar.write_text(json.dumps(without))
+    with pytest.raises(InputError) as error:
+        nuisance_design(tsv, sidecar, spec())
+    assert "has 0 retained aCompCor components of the mask combined" in str(error.value)
+    assert "change denoise.compcor.mask or denoise.compcor.components" in str(error.value)
+    assert "--return-all-components" not in str(error.value)
+
+
+def test_retained_may_be_text(tmp_path: Path) -> None:
+    tsv, sidecar = confounds(tmp_path)
+    described = json.loads(sidecar.read_text())
+    as_text = {
+        name: facts | {"Retained": str(facts["Retained"])} for name, facts in described.items()
+    }
+    expected = nuisance_design(tsv, sidecar, spec()).names
+    sidecar.write_text(json.dumps(as_text))
+    assert nuisance_design(tsv, sidecar, spec()).names == expected
+
+
+@pytest.mark.parametrize("release", ["test", "test-v21"])
+def test_real_confounds(shared_data: Path, release: str) -> None:
+    """Before 21 all masks' components were called ``a_comp_cor``; since then each has a letter."""
+    folder = shared_data / "fmriprep-confounds"
+    suffix = "timeseries" if release.endswith("21") else "regressors"
+    tsv, sidecar = (folder / f"{release}_desc-confounds_{suffix}.{end}" for end in ("tsv", "json"))
+    if not tsv.is_file():
+        pytest.skip(f"no real confounds at {tsv}")
+    asked = spec(compcor={"components": 3}, columns=["framewise_displacement", "*_derivative1"])
+    design = nuisance_design(tsv, sidecar, asked)
+    assert design.names[:3] == ("a_comp_cor_00", "a_comp_cor_01", "a_comp_cor_02")
+    assert np.isfinite(design.matrix).all()
+    assert all(facts["mask"] == "combined" for facts in design.provenance.values())
+    white = spec(compcor={"mask": "WM", "components": 3}, cosines=False)
+    names = nuisance_design(tsv, sidecar, white).names[:3]
+    if suffix == "timeseries":
+        assert all(name.startswith("w_comp_cor_") for name in names)
+    else:
+        assert all(name.startswith("a_comp_cor_") for name in names)
 
 
 def test_singular_values_are_needed(tmp_path: Path) -> None:

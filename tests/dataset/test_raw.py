@@ -126,6 +126,8 @@ def test_repetition_time_is_inherited_key_by_key(tree: Tree) -> None:
         (["onset\ttrial_type", "1\tface"], "no column 'duration'"),
         (["onset\tduration", "1\t2", "x\t2"], "onset is no number in line 3"),
         (["onset\tduration", "1\tn/a"], "duration is no number in line 2"),
+        (["onset\tduration", "12,5\t16"], r"line 2 \(12,5\): write a decimal point, not a comma"),
+        (["onset,duration,trial_type", "12,16,face"], "has commas between its columns"),
     ],
 )
 def test_broken_events(tmp_path: Path, lines: list[str], message: str) -> None:

@@ -1,6 +1,7 @@
 """The localizer's model against plain nilearn, on simulated and on real BOLD."""
 
 import logging
+import re
 
 import nibabel as nib
 import numpy as np
@@ -20,7 +21,7 @@ from bidsapp.rois.localizer import (
 )
 
 TR, N_VOLUMES, SHAPE = 2.0, 100, (9, 8, 7)
-MOTION = ("trans_x", "rot_z")
+MOTION = ("trans_x_derivative1", "rot_z")
 HAXBY = ("bottle", "cat", "chair", "face", "house", "scissors", "scrambledpix", "shoe")
 
 
@@ -45,9 +46,9 @@ def events():
 @pytest.fixture
 def confounds_file(tmp_path):
     rng = np.random.default_rng(5)
-    table = pd.DataFrame(rng.normal(size=(N_VOLUMES, 3)), columns=["trans_x", "rot_z", "csf"])
+    table = pd.DataFrame(rng.normal(size=(N_VOLUMES, 3)), columns=["trans_x_derivative1", "rot_z", "csf"])
     table["non_steady_state_outlier00"] = [1.0] + [0.0] * (N_VOLUMES - 1)
-    table.loc[0, "trans_x"] = np.nan
+    table.loc[0, "trans_x_derivative1"] = np.nan
     path = tmp_path / "confounds.tsv"
     table.to_csv(path, sep="\t", index=False, na_rep="n/a")
     return path
@@ -79,8 +80,8 @@ def plain_maps(runs, spec, **keys):
 
 def test_confounds(confounds_file):
     table = motion_confounds(confounds_file, spec_of())
-    assert list(table.columns) == ["trans_x", "rot_z", "non_steady_state_outlier00"]
-    assert table["trans_x"][0] == 0
+    assert list(table.columns) == ["trans_x_derivative1", "rot_z", "non_steady_state_outlier00"]
+    assert table["trans_x_derivative1"][0] == 0
     assert np.isfinite(table.to_numpy()).all()
 
 
@@ -93,9 +94,9 @@ def test_a_constant_confound_is_left_out_and_said(confounds_file, caplog):
 
 
 def test_a_missing_confound_is_named(confounds_file, tmp_path):
-    with pytest.raises(InputError, match=r"confounds\.tsv has no column trans_q"):
+    with pytest.raises(InputError, match=r"confounds\.tsv has no column 'trans_q'"):
         motion_confounds(confounds_file, spec_of(confounds=("trans_q",)))
-    with pytest.raises(InputError, match="cannot read the confounds"):
+    with pytest.raises(InputError, match="no readable table of confounds"):
         motion_confounds(tmp_path / "absent.tsv", spec_of())
 
 
@@ -143,13 +144,29 @@ def test_frame_times_shift_the_response(events):
             lambda e: e[e.trial_type != "house"],
             "sub-01_events.tsv has no event of the condition 'house'",
         ),
-        (lambda e: e.replace("face", "Face"), "sub-01_events.tsv has the trial type 'Face'"),
+        (
+            lambda e: e.replace("face", "Face"),
+            "sub-01_events.tsv has the trial type 'Face', which the analysis writes 'face'",
+        ),
+        (
+            lambda e: e.replace("face", " face "),
+            "sub-01_events.tsv has the trial type ' face ', which the analysis writes 'face'",
+        ),
+        (
+            lambda e: e.replace("face", "castle"),
+            "has the trial type 'castle', which localizer.conditions does not list (its trial "
+            "types: castle, house; conditions: face, house)",
+        ),
+        (
+            lambda e: e.replace("face", None),
+            "has an event without a trial type in line 2",
+        ),
         (lambda e: e.drop(columns="duration"), "has no column duration"),
         (lambda e: pd.concat([e, e.iloc[:1]]), "has the same event twice"),
     ],
 )
 def test_events_that_do_not_fit(events, change, message):
-    with pytest.raises(InputError, match=message.replace(".", r"\.")):
+    with pytest.raises(InputError, match=re.escape(message)):
         design_matrix(change(events), None, N_VOLUMES, TR, 1.0, spec_of(), "sub-01_events.tsv")
 
 

@@ -54,7 +54,7 @@ def test_missing_beside_the_bold(study, refused, task, ending):
 def test_missing_confounds_column(study, refused):
     study.change_analysis(denoise={"columns": ["csf_derivative1"]})
     path = study.preprocessed("01", "movie", "1", CONFOUNDS)
-    refused(INPUT, f"{path} has no column 'csf_derivative1'", "mend the analysis")
+    refused(INPUT, f"{path} has no column 'csf_derivative1'", "change denoise in the analysis")
 
 
 def test_too_few_compcor_components(study, refused):
