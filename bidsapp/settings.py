@@ -43,6 +43,7 @@ class Settings(BaseModel):
     model_catalogue: Path | None = None
     weights: Path | None = None
     output_space: str = "T1w"
+    output_resolution: str | None = None  # fMRIPrep's res-, or "native" for none
     template_transform: Path | None = None
     allow_template_mismatch: bool = False
     work_dir: Path
@@ -65,6 +66,12 @@ class Settings(BaseModel):
     def derivatives_dir(self) -> Path:
         """Folder of fMRIPrep's outputs."""
         return self.derivatives or self.bids_dir / "derivatives" / "fmriprep"
+
+    @property
+    def full_space(self) -> str:
+        """Output space as ``--output-space`` has it: ``MNI152NLin2009cAsym:res-2``."""
+        resolution = self.output_resolution
+        return self.output_space + (f":res-{resolution}" if resolution else "")
 
     @property
     def stimuli_dir(self) -> Path:

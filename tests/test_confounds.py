@@ -35,9 +35,7 @@ def test_a_first_value_that_should_be_there(name: str) -> None:
         columns({name: [np.nan, 2.0]}, name)
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), ("1,5", "1,5")]
-)
+@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), ("1,5", "1,5")])
 def test_a_value_that_is_no_number_is_named_with_its_row(value: object, shown: str) -> None:
     table = {"good": [1.0] * 4, "dvars": [np.nan, 1.0, value, 1.0]}
     with pytest.raises(InputError) as error:

@@ -4,7 +4,7 @@ import fnmatch
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -134,9 +134,7 @@ def _components(
     strength = {
         name: _strength(facts, name, metadata)
         for name, facts in described.items()
-        if facts.get("Method") == "aCompCor"
-        and facts.get("Mask") == spec.mask
-        and _retained(facts)
+        if facts.get("Method") == "aCompCor" and facts.get("Mask") == spec.mask and _retained(facts)
     }
     if len(strength) < spec.components:
         raise InputError(_too_few(described, spec, len(strength), metadata))

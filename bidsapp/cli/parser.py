@@ -30,13 +30,15 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     parser = build_parser()
     config = parser.parse_known_args(argv)[0].config_file
     if config is not None:
-        parser.set_defaults(**read_toml(config))
+        parser.set_defaults(**_joined(read_toml(config)))
     values = vars(parser.parse_args(argv))
     values.pop("config_file")
     values["participant_label"] = _labels(values["participant_label"], "sub-")
     values["session_label"] = _labels(values["session_label"], "ses-")
     values["task_id"] = _labels(values["task_id"], "task-")
     values["derivatives"] = _fmriprep(values["derivatives"])
+    if values["output_space"] is not None:
+        values |= _space(values["output_space"])
     settings = make_settings({key: value for key, value in values.items() if value is not None})
     _check(settings)
     return settings
@@ -79,7 +81,12 @@ def _what(parser: Parser) -> None:
     _option(group, "--bids-filter-file", type=_path, help="JSON with PyBIDS filters for 'bold'")
     _option(group, "--analysis", type=_path, help="analysis file (default: the paper's)")
     _option(group, "--models", nargs="+", metavar="NAME", help="instead of the analysis file's")
-    _option(group, "--output-space", metavar="SPACE", help="space of the BOLD (default: T1w)")
+    _option(
+        group,
+        "--output-space",
+        metavar="SPACE[:res-N]",
+        help="space of fMRIPrep's BOLD and, where it has several, its resolution (default: T1w)",
+    )
     _option(
         group,
         "--allow-template-mismatch",
@@ -158,6 +165,30 @@ def _path(text: str) -> Path:
 
 def _labels(given: Sequence[str] | None, prefix: str) -> tuple[str, ...] | None:
     return None if given is None else tuple(dict.fromkeys(g.removeprefix(prefix) for g in given))
+
+
+def _space(given: str) -> dict[str, str]:
+    """Read a space as fMRIPrep's ``--output-spaces`` has it, such as ``MNI152NLin6Asym:res-2``."""
+    label, *modifiers = given.removeprefix("space-").split(":")
+    if not label.isalnum():
+        raise UsageError(f"--output-space {given}: a space is letters and digits, such as T1w")
+    if not modifiers:
+        return {"output_space": label}
+    resolution = modifiers[0].removeprefix("res-")
+    if len(modifiers) > 1 or modifiers[0] == resolution or not resolution.isalnum():
+        raise UsageError(
+            f"--output-space {given}: after the space only a resolution is understood, such as "
+            f"{label}:res-2"
+        )
+    return {"output_space": label, "output_resolution": resolution}
+
+
+def _joined(saved: dict[str, object]) -> dict[str, object]:
+    """Join a config file's space and resolution, as the command line replaces both or none."""
+    resolution = saved.pop("output_resolution", None)
+    if resolution is not None:
+        saved["output_space"] = f"{saved.get('output_space', 'T1w')}:res-{resolution}"
+    return saved
 
 
 def _fmriprep(given: Sequence[str] | Path | str | None) -> Path | None:

@@ -1,6 +1,6 @@
 """fMRIPrep's anatomical results: the T1w image and the transforms to and from templates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
@@ -29,6 +29,47 @@ def find_anatomy(folder: Path, session: str | None) -> Path | None:
         f"({', '.join(path.parent.name for path in found)}): name the movie's session in "
         "the analysis"
     )
+
+
+def check_one_anatomy(folder: Path, sessions: Sequence[str | None], space: str) -> None:
+    """Make sure that runs in the participant's own space are aligned to one anatomical image.
+
+    fMRIPrep 25.2 with ``--subject-anatomical-reference sessionwise``, or a run of fMRIPrep for each
+    session, makes one T1w space a session, which have one name and are not aligned.
+
+    Parameters
+    ----------
+    folder
+        The participant's folder.
+    sessions
+        Those of the runs that are used.
+    space
+        Output space; in a template's, sessions are aligned.
+
+    Raises
+    ------
+    InputError
+        Two sessions that are used have anatomical images of their own.
+    """
+    own = [name for name in dict.fromkeys(sessions) if _is_anatomy(folder / f"ses-{name}" / "anat")]
+    if space in ("T1w", "T2w") and len(own) > 1 and not _is_anatomy(folder / "anat"):
+        raise InputError(
+            f"{folder} has anatomical results of its own in each of the sessions "
+            f"{', '.join(map(str, own))}, whose spaces {space} are not aligned to each other: run "
+            "fMRIPrep on all sessions at once (--subject-anatomical-reference unbiased or "
+            "first-lex), or use a template's space with --output-space"
+        )
+
+
+def find_brain_masks(anatomy: Path | None) -> dict[str, Path]:
+    """Return the masks of the anatomical image by space; any of several resolutions does."""
+    found: dict[str, Path] = {}
+    paths = [] if anatomy is None else sorted(anatomy.glob("*_desc-brain_mask.nii*"))
+    for path in paths:
+        name = parse_name(path)
+        if name is not None:
+            found[name.entities.get("space", "T1w")] = path
+    return found
 
 
 def _is_anatomy(folder: Path) -> bool:

@@ -2,13 +2,20 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bidsapp.analysis.preparation import fmriprep_command
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.anatomy import check_transforms, find_anatomy, find_t1w, find_transforms
+from bidsapp.dataset.anatomy import (
+    check_one_anatomy,
+    check_transforms,
+    find_anatomy,
+    find_brain_masks,
+    find_t1w,
+    find_transforms,
+)
 from bidsapp.dataset.nifti import image_facts
 from bidsapp.dataset.raw import RawDataset
 from bidsapp.dataset.runs import TR_TOLERANCE_S, PreprocessedRun, RunFinder
@@ -44,6 +51,12 @@ class ParticipantInputs:
         Sentences on what is missing and can be done without.
     left_out
         Movie runs that are there and cannot be used; ``missing`` says why.
+    release
+        Version of fMRIPrep, where its output says so.
+    brain_masks
+        Masks of the anatomical image by space: that of the participant and of templates.
+    landing
+        Sentences on how templates land on the brain.
     """
 
     participant: str
@@ -53,6 +66,9 @@ class ParticipantInputs:
     transforms: Mapping[str, Path]
     missing: tuple[str, ...]
     left_out: tuple[PreprocessedRun, ...] = ()
+    release: str | None = None
+    brain_masks: Mapping[str, Path] = field(default_factory=dict)
+    landing: tuple[str, ...] = ()
 
 
 def check_derivatives(derivatives: Path, bids_dir: Path, participants: Sequence[str] = ()) -> None:
@@ -68,22 +84,38 @@ def check_derivatives(derivatives: Path, bids_dir: Path, participants: Sequence[
         raise InputError(f"there are no fMRIPrep derivatives at {derivatives}. {command}")
     description = derivatives / "dataset_description.json"
     if not description.is_file():
+        legacy = derivatives / "fmriprep"
+        if (legacy / "dataset_description.json").is_file():
+            raise InputError(
+                f"{derivatives} holds fMRIPrep's output in a folder of its own, as the legacy "
+                f"layout has it: give --derivatives fmriprep={legacy}"
+            )
         raise InputError(
             f"{derivatives} has no dataset_description.json, so it is no complete output "
             f"of fMRIPrep. {command}"
         )
-    if not any("fmriprep" in maker.lower() for maker in _makers(read_json(description))):
+    makers = [str(maker.get("Name", "")).lower() for maker in _makers(read_json(description))]
+    if not any("fmriprep" in maker for maker in makers):
         raise InputError(f"{description} does not name fMRIPrep in GeneratedBy. {command}")
 
 
-def _makers(description: Mapping[str, Any]) -> list[str]:
-    """Name what made a dataset; fMRIPrep before 20.2 says so in PipelineDescription."""
+def _makers(description: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what made a dataset; fMRIPrep before 20.2 says so in PipelineDescription."""
     generated = description.get("GeneratedBy", [])
     items = [
         *(generated if isinstance(generated, list) else []),
         description.get("PipelineDescription"),
     ]
-    return [str(item.get("Name", "")) for item in items if isinstance(item, dict)]
+    return [item for item in items if isinstance(item, dict)]
+
+
+def release(derivatives: Path) -> str | None:
+    """Return the version of fMRIPrep that made a folder; None where it does not say."""
+    description = read_json(derivatives / "dataset_description.json")
+    for item in _makers(description):
+        if "fmriprep" in str(item.get("Name", "")).lower() and item.get("Version"):
+            return str(item["Version"])
+    return None
 
 
 def _how_to_make(derivatives: Path, bids_dir: Path, participants: Sequence[str]) -> str:
@@ -102,6 +134,7 @@ def find_participant(
     analysis: Analysis,
     space: str,
     sessions: Sequence[str] = (),
+    resolution: str | None = None,
 ) -> ParticipantInputs:
     """Find a participant's preprocessed data and check that they fit each other.
 
@@ -119,6 +152,8 @@ def find_participant(
         Output space, such as ``T1w``.
     sessions
         Use these sessions only; none means all.
+    resolution
+        fMRIPrep's ``res-``, or "native" for images without; None where there is but one.
 
     Raises
     ------
@@ -133,10 +168,12 @@ def find_participant(
             f"{derivatives} has nothing of sub-{participant}. "
             f"{_how_to_make(derivatives, raw.root, [participant])}"
         )
-    finder = RunFinder(derivatives, raw, participant, space, tuple(sessions))
+    made_by = release(derivatives)
+    finder = RunFinder(derivatives, raw, participant, space, resolution, tuple(sessions), made_by)
     missing: list[str] = []
     movie = _movie_runs(finder, analysis, missing)
     localizer = _localizer_runs(finder, analysis)
+    check_one_anatomy(folder, [run.session for run in (*movie, *localizer)], space)
     anatomy = find_anatomy(folder, analysis.movie.session)
     transforms = find_transforms(anatomy)
     check_transforms(transforms, analysis, space, folder)
@@ -145,7 +182,16 @@ def find_participant(
         missing.append(f"no preprocessed T1w image of sub-{participant} in space {space}")
     else:
         image_facts(t1w)
-    return ParticipantInputs(participant, localizer, movie, t1w, transforms, tuple(missing))
+    return ParticipantInputs(
+        participant=participant,
+        localizer=localizer,
+        movie=movie,
+        t1w=t1w,
+        transforms=transforms,
+        missing=tuple(missing),
+        release=made_by,
+        brain_masks=find_brain_masks(anatomy),
+    )
 
 
 def _movie_runs(
@@ -154,21 +200,25 @@ def _movie_runs(
     """Find the movie's runs; a run without BOLD is left out, and said to be."""
     movie = analysis.movie
     middle = movie.volume_time == "middle"
-    runs = []
+    runs: list[PreprocessedRun] = []
+    absent: list[str] = []
     for wanted in movie.runs:
         run = finder.find(movie.session, movie.task, wanted.run, middle)
         if run is None:
-            missing.append(finder.absent(movie.session, movie.task, wanted.run))
+            absent.append(wanted.run)
             continue
         if run.events is None and movie.frame_timing == "events":
             missing.append(
                 f"no events of run {run.run} of task {run.task} of sub-{run.participant}"
             )
         runs.append(run)
+    if absent:
+        missing.append(finder.absent(movie.session, movie.task, absent))
     if len(runs) < MIN_MOVIE_RUNS:
+        hint = "" if runs else f"; {finder.instead(movie.task)}"
         raise InputError(
             f"sub-{finder.participant} has {len(runs)} complete movie runs, and at least "
-            f"{MIN_MOVIE_RUNS} are needed: {'; '.join(missing)}"
+            f"{MIN_MOVIE_RUNS} are needed: {'; '.join(missing)}{hint}"
         )
     _check_equal_tr(runs)
     return tuple(runs)
@@ -178,12 +228,13 @@ def _localizer_runs(finder: RunFinder, analysis: Analysis) -> tuple[Preprocessed
     localizer = analysis.localizer
     if localizer is None or not analysis.functional.regions:
         return ()
-    runs = []
+    runs: list[PreprocessedRun] = []
     for wanted in localizer.runs:
         run = finder.find(localizer.session, localizer.task, wanted, False)
         if run is None:
             raise InputError(
-                f"{finder.absent(localizer.session, localizer.task, wanted)}: functional regions "
+                f"{finder.absent(localizer.session, localizer.task, [wanted])}"
+                f"{'' if runs else '; ' + finder.instead(localizer.task)}: functional regions "
                 "need the localizer; preprocess it, or name no functional region in the analysis"
             )
         if run.events is None:

@@ -47,12 +47,14 @@ def image_facts(path: Path) -> ImageFacts:
     """Read the header of an image and check that the file is long enough for it.
 
     A compressed file is not read: gzip stores the length of its content at its end. Only where that
-    does not fit is the file unpacked, without keeping it, to see if it is cut off.
+    does not fit (a file cut off, or written in blocks) is the file unpacked, without keeping it, to
+    count. What this cannot see, damage that leaves the end as it was, is found by the checksum when
+    the file is read to its end, and no result is made of it.
 
     Raises
     ------
     InputError
-        The file is absent, is no NIfTI image, or is cut off.
+        The file is absent, is no NIfTI image of three or four dimensions, or is cut off.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing (or is a link to data that were not downloaded)")
@@ -60,6 +62,11 @@ def image_facts(path: Path) -> ImageFacts:
         image: Any = nibabel.load(path)
     except (ImageFileError, OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(f"{path} is no readable NIfTI image: copy or make it again") from error
+    if len(image.shape) not in (3, 4):
+        raise InputError(
+            f"{path} has {len(image.shape)} dimensions, and an image of a scan has 3 or 4: make it "
+            "again"
+        )
     header = image.header
     item = header.get_data_dtype().itemsize
     expected = int(image.dataobj.offset) + int(np.prod(image.shape)) * item

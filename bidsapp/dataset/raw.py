@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from bids.layout import BIDSLayout, BIDSLayoutIndexer, Query
+from bids.layout import BIDSLayout, BIDSLayoutIndexer
 
 from bidsapp.dataset.filenames import inherited_metadata, parse_name, same_value
 from bidsapp.dataset.textfiles import read_json, read_tsv
 from bidsapp.errors import InputError, UsageError
 
+Entities = Mapping[str, str]
 BIDSFilters = Mapping[str, Mapping[str, Any]]
 
 _OTHER_DATASETS = re.compile(r"^/(code|derivatives|models|sourcedata|stimuli|\.[^/]*)$")
 _OTHER_DATATYPES = re.compile(r"^/sub-[^/]+/(ses-[^/]+/)?(?!ses-|func(/|$))[^/]+$")
+# Entities that fMRIPrep adds to a name, and those of files that it joins into one.
+_NOT_IN_RAW_NAME = frozenset({"space", "res", "den", "desc", "cohort", "echo", "part"})
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class RawDataset:
     participants
         Labels without ``sub-``, sorted.
     filters
-        PyBIDS filters by kind of file, of which ``bold`` is heeded, as fMRIPrep has them.
+        PyBIDS filters by kind of file, of which ``bold`` is heeded (see `RunFinder`).
     """
 
     root: Path
@@ -115,72 +117,57 @@ def _layout(root: Path, participants: Sequence[str], database_dir: Path | None) 
     return BIDSLayout(root, validate=False, indexer=indexer, database_path=database_dir / key)
 
 
-def raw_bold(
-    raw: RawDataset, participant: str, session: str | None, task: str, run: str
-) -> Path | None:
-    """Find the raw BOLD image of a run; None where there is none.
+def raw_images(raw: RawDataset, entities: Entities) -> list[Path]:
+    """Find the raw BOLD images that a preprocessed one was made from.
+
+    There are several where echoes, or magnitude and phase, are files of their own; none where the
+    raw images are not there.
 
     Parameters
     ----------
     raw
         The dataset.
-    participant, session, task, run
-        Entities; session None means any. A name without ``run`` is run 1, and ``01`` is ``1``.
-
-    Raises
-    ------
-    InputError
-        Several images fit.
+    entities
+        Those of the preprocessed image's name; fMRIPrep keeps all but ``echo`` and ``part``, and
+        adds ``space``, ``res`` and ``desc``. A name without ``run`` is run 1, and ``01`` is ``1``.
     """
-    query: dict[str, Any] = {
-        "subject": participant,
-        "task": task,
+    query = {
+        "subject": entities["sub"],
+        "task": entities["task"],
         "suffix": "bold",
         "extension": [".nii", ".nii.gz"],
         "return_type": "filename",
     }
-    query |= {key: _query(value) for key, value in raw.filters.get("bold", {}).items()}
-    with warnings.catch_warnings():
-        # PyBIDS warns of filters it does not know; what they leave over is checked here.
-        warnings.filterwarnings("ignore", module="bids")
-        paths = [Path(path) for path in raw.layout.get(**query, invalid_filters="allow")]
-    found = [path for path in paths if _is_run(path, participant, session, task, run)]
-    if len(found) > 1:
-        raise InputError(
-            f"several BOLD images are run {run} of task {task} of sub-{participant}: "
-            f"{', '.join(path.name for path in found)}; choose with --bids-filter-file"
-        )
-    return found[0] if found else None
+    wanted = _acquired(entities)
+    return [path for path in map(Path, raw.layout.get(**query)) if _is_bold(path, wanted)]
 
 
-def _query(value: object) -> object:
-    """Read a filter file's null and ``*`` as fMRIPrep does."""
-    if value is None:
-        return Query.NONE
-    return Query.ANY if value == "*" else value
+def _acquired(entities: Entities) -> dict[str, str]:
+    """Keep what the raw file was called."""
+    own = {key: value for key, value in entities.items() if key not in _NOT_IN_RAW_NAME}
+    return {"run": "1", **own}
 
 
-def _is_run(path: Path, participant: str, session: str | None, task: str, run: str) -> bool:
+def _is_bold(path: Path, wanted: Entities) -> bool:
     name = parse_name(path)
     if name is None or name.suffix != "bold":
         return False
-    its = name.entities
-    return (
-        (its.get("sub"), its.get("task")) == (participant, task)
-        and (session is None or its.get("ses") == session)
-        and same_value(its.get("run", "1"), run)
-    )
+    its = _acquired(name.entities)
+    return its.keys() == wanted.keys() and all(same_value(its[key], wanted[key]) for key in its)
 
 
-def find_events(
-    raw: RawDataset, participant: str, session: str | None, task: str, run: str
-) -> Path | None:
+def find_events(raw: RawDataset, entities: Entities) -> Path | None:
     """Find the events of a run, also by inheritance (one file for a task); None without any.
 
-    Parameters are those of `raw_bold`.
+    Parameters are those of `raw_images`.
     """
-    wanted = {"sub": participant, "ses": session, "task": task, "run": run}
-    query = {"task": task, "suffix": "events", "extension": ".tsv", "return_type": "filename"}
+    wanted = _acquired(entities)
+    query = {
+        "task": entities["task"],
+        "suffix": "events",
+        "extension": ".tsv",
+        "return_type": "filename",
+    }
     fitting: list[tuple[int, Path]] = []
     for path in map(Path, raw.layout.get(**query)):
         name = parse_name(path)
@@ -189,10 +176,12 @@ def find_events(
     return max(fitting)[1] if fitting else None
 
 
-def _applies(entities: Mapping[str, str], wanted: Mapping[str, str | None]) -> bool:
+def _applies(its: Entities, wanted: Entities) -> bool:
+    """Tell whether all that a file's name says holds for the run (BIDS' inheritance principle)."""
     return all(
-        key not in wanted or wanted[key] is None or same_value(value, wanted[key])
-        for key, value in entities.items()
+        same_value(value, wanted.get(key))
+        for key, value in its.items()
+        if key not in _NOT_IN_RAW_NAME
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsapp.arrays import Floats
+from bidsapp.dataset.alternatives import instead
 from bidsapp.dataset.filenames import (
     BIDSName,
     inherited_files,
@@ -18,12 +19,15 @@ from bidsapp.dataset.raw import (
     RawDataset,
     find_events,
     positive_seconds,
-    raw_bold,
+    raw_images,
     repetition_time,
 )
 from bidsapp.errors import InputError
 
 TR_TOLERANCE_S = 1e-3
+
+# This one lost the TR of the headers and misplaced the masks in templates; the next mended both.
+_FAULTY_RELEASE = "23.2.0"
 
 # PyBIDS' names of the entities that a filter file may name, as file names spell them.
 _ENTITIES = {
@@ -74,22 +78,53 @@ class PreprocessedRun:
 
 @dataclass(frozen=True)
 class RunFinder:
-    """Finds the runs of one participant in one space."""
+    """Finds the runs of one participant in one space.
+
+    Attributes
+    ----------
+    derivatives, raw
+        fMRIPrep's output, and the dataset that it was made from.
+    participant
+        Label without ``sub-``.
+    space, resolution
+        Space of the BOLD, and fMRIPrep's ``res-`` ("native" for none; None where there is one).
+    sessions
+        Use these sessions only; none means all.
+    release
+        Version of fMRIPrep, where its output says so.
+    """
 
     derivatives: Path
     raw: RawDataset
     participant: str
     space: str
-    sessions: tuple[str, ...]
+    resolution: str | None = None
+    sessions: tuple[str, ...] = ()
+    release: str | None = None
 
-    def absent(self, session: str | None, task: str, run: str) -> str:
-        """Say that a run is not there."""
+    @property
+    def folder(self) -> Path:
+        """The participant's folder."""
+        return self.derivatives / f"sub-{self.participant}"
+
+    @property
+    def full_space(self) -> str:
+        """Space and resolution as ``--output-space`` has them."""
+        return self.space + (f":res-{self.resolution}" if self.resolution else "")
+
+    def absent(self, session: str | None, task: str, runs: Sequence[str]) -> str:
+        """Say that runs are not there."""
         where = f"session {session}, " if session else ""
         only = f" (only sessions {', '.join(self.sessions)} are used)" if self.sessions else ""
+        which = f"{'run' if len(runs) == 1 else 'runs'} {', '.join(runs)}"
         return (
-            f"no preprocessed BOLD of sub-{self.participant}, {where}task {task}, run {run}, "
-            f"space {self.space} in {self.derivatives}{only}"
+            f"no preprocessed BOLD of sub-{self.participant}, {where}task {task}, {which}, "
+            f"space {self.full_space} in {self.derivatives}{only}"
         )
+
+    def instead(self, task: str) -> str:
+        """Say what there is of a task of which no run was found, and what to type."""
+        return instead(self.folder, task, self.full_space)
 
     def find(
         self, session: str | None, task: str, run: str, middle: bool
@@ -99,27 +134,33 @@ class RunFinder:
         if bold is None:
             return None
         name = _parsed(bold)
-        its_session = name.entities.get("ses")
         facts = image_facts(bold)
+        if facts.n_volumes < 2:
+            raise InputError(
+                f"{bold} holds one volume and no time series: run fMRIPrep again on a BOLD image "
+                "of four dimensions"
+            )
         mask = self._mask(bold, name)
         if not image_facts(mask).same_grid(facts):
-            raise InputError(f"{mask} and {bold} have different grids: run fMRIPrep again")
+            raise InputError(
+                f"{mask} and {bold} have different grids, and a mask must lie on the voxels of its "
+                "BOLD: run fMRIPrep again"
+            )
         check_first_volume(bold, mask)
         confounds = self._confounds(bold, name)
         _check_length(confounds, facts, bold)
-        raw_image = raw_bold(self.raw, self.participant, its_session, task, run)
         metadata = inherited_metadata(bold, self.derivatives)
-        seconds = self._repetition_time(bold, facts, metadata, raw_image)
+        seconds = self._repetition_time(bold, facts, metadata)
         return PreprocessedRun(
             participant=self.participant,
-            session=its_session,
+            session=name.entities.get("ses"),
             task=task,
             run=run,
             bold=bold,
             mask=mask,
             confounds=confounds,
             confounds_metadata=self._confounds_metadata(confounds),
-            events=find_events(self.raw, self.participant, its_session, task, run),
+            events=find_events(self.raw, name.entities),
             n_volumes=facts.n_volumes,
             repetition_time=seconds,
             start_time=seconds / 2 if middle else _start_time(metadata, seconds, bold),
@@ -128,13 +169,16 @@ class RunFinder:
         )
 
     def _bold(self, session: str | None, task: str, run: str) -> Path | None:
-        folder = self.derivatives / f"sub-{self.participant}"
         pattern = f"func/*_task-{task}_*_desc-preproc_bold.nii*"
-        fitting = [
-            path
-            for path in sorted([*folder.glob(pattern), *folder.glob(f"ses-*/{pattern}")])
-            if self._is_wanted(_parsed(path), session, task, run)
-        ]
+        paths = sorted([*self.folder.glob(pattern), *self.folder.glob(f"ses-*/{pattern}")])
+        fitting = [path for path in paths if self._is_wanted(_parsed(path), session, task, run)]
+        resolutions = sorted({_parsed(path).entities.get("res", "native") for path in fitting})
+        if len(resolutions) > 1:
+            raise InputError(
+                f"the BOLD of run {run} of task {task} of sub-{self.participant} is there in "
+                f"several resolutions of {self.space} ({', '.join(resolutions)}): choose one, such "
+                f"as --output-space {self.space}:res-{resolutions[0]}"
+            )
         if len(fitting) > 1:
             raise InputError(
                 f"several BOLD images are run {run} of task {task} of sub-{self.participant}: "
@@ -146,6 +190,8 @@ class RunFinder:
         its = name.entities
         return (
             (its.get("task"), its.get("space")) == (task, self.space)
+            and self.resolution in (None, its.get("res", "native"))
+            and its.get("part", "mag") == "mag"
             and session in (None, its.get("ses"))
             and (not self.sessions or its.get("ses") in self.sessions)
             and same_value(its.get("run", "1"), run)
@@ -157,6 +203,12 @@ class RunFinder:
         )
 
     def _mask(self, bold: Path, name: BIDSName) -> Path:
+        if self.release == _FAULTY_RELEASE and self.space != "T1w":
+            raise InputError(
+                f"{self.derivatives} was made by fMRIPrep {_FAULTY_RELEASE}, whose masks in "
+                f"{self.space} are misplaced (its release notes say so): run 23.2.1 or newer, or "
+                "use --output-space T1w"
+            )
         return _beside(bold, {**name.entities, "desc": "brain"}, ["mask"], (".nii.gz", ".nii"))
 
     def _confounds(self, bold: Path, name: BIDSName) -> Path:
@@ -174,19 +226,17 @@ class RunFinder:
             )
         return found[-1]
 
-    def _repetition_time(
-        self, bold: Path, facts: ImageFacts, metadata: Mapping[str, Any], raw_image: Path | None
-    ) -> float:
+    def _repetition_time(self, bold: Path, facts: ImageFacts, metadata: Mapping[str, Any]) -> float:
         """Return the TR of a run; every source that states one must agree within 1 ms."""
         stated: dict[str, float] = {}
         if metadata.get("RepetitionTime") is not None:
             stated["fMRIPrep's metadata"] = positive_seconds(
                 metadata["RepetitionTime"], "RepetitionTime", bold
             )
-        if facts.repetition_time is not None:
+        if facts.repetition_time is not None and self.release != _FAULTY_RELEASE:
             stated["the header"] = facts.repetition_time
-        if raw_image is not None:
-            in_raw = repetition_time(self.raw, raw_image)
+        for image in raw_images(self.raw, _parsed(bold).entities)[:1]:  # echoes have one TR
+            in_raw = repetition_time(self.raw, image)
             if in_raw is not None:
                 stated["the raw metadata"] = in_raw
         if not stated:

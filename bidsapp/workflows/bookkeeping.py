@@ -41,7 +41,7 @@ def _initialise(settings: Settings, analysis: Analysis) -> None:
         SourceDataset("fmriprep", settings.derivatives_dir),
     ]
     with _clear_refusal():
-        OutputTree(settings.output_dir).initialise(analysis, settings.output_space, sources)
+        OutputTree(settings.output_dir).initialise(analysis, settings.full_space, sources)
 
 
 def log(settings: Settings, analysis: Analysis) -> Path:

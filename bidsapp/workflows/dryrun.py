@@ -23,9 +23,7 @@ from bidsapp.workflows.models import layers_of
 
 def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
     """Say what the stimulus or participant level would do."""
-    lines = [
-        f"moviersa {settings.level}, analysis '{analysis.name}', space {settings.output_space}"
-    ]
+    lines = [f"moviersa {settings.level}, analysis '{analysis.name}', space {settings.full_space}"]
     lines += ["", "Participants"]
     lines += [f"  sub-{person.participant}: {_found(person)}" for person in inputs.participants]
     lines += [

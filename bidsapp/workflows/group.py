@@ -206,7 +206,7 @@ def _describe(
     settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
 ) -> str:
     """Say what the group level would use."""
-    lines = [f"moviersa group, analysis '{analysis.name}', space {settings.output_space}", ""]
+    lines = [f"moviersa group, analysis '{analysis.name}', space {settings.full_space}", ""]
     for run in analysis.movie.runs:
         found = brain_rdms.get(run.run, {})
         lines.append(

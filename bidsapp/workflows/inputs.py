@@ -56,6 +56,7 @@ def find_inputs(
                 analysis,
                 settings.output_space,
                 settings.session_label,
+                settings.output_resolution,
             )
             warnings = _check_templates(inputs, settings, analysis)
             if check is not None:

@@ -20,7 +20,7 @@ def run_level(settings: Settings, analysis: Analysis) -> int:
     """
     check_models(settings, analysis)
     check_folders(settings, analysis)
-    check_same_analysis(settings.output_dir, analysis, settings.output_space)
+    check_same_analysis(settings.output_dir, analysis, settings.full_space)
     if settings.boilerplate_only:
         start(settings, analysis)
         return 0

@@ -46,9 +46,27 @@ def test_settings_survive_their_file_and_the_command_line_wins(tmp_path):
     assert wins == settings.model_copy(update={"nprocs": 1})
 
 
+def test_a_space_may_have_a_resolution(tmp_path):
+    plain = parse("b o participant --output-space MNI152NLin6Asym".split())
+    assert (plain.output_space, plain.output_resolution) == ("MNI152NLin6Asym", None)
+    assert plain.full_space == "MNI152NLin6Asym"
+    fine = parse("b o participant --output-space MNI152NLin6Asym:res-2".split())
+    assert (fine.output_space, fine.output_resolution) == ("MNI152NLin6Asym", "2")
+    assert fine.full_space == "MNI152NLin6Asym:res-2"
+    file = tmp_path / "moviersa.toml"
+    file.write_text(to_toml(fine))
+    words = ["b", "o", "participant", "--config-file", str(file)]
+    assert parse(words) == fine
+    # A space on the command line replaces the saved resolution too.
+    assert parse([*words, "--output-space", "MNI152NLin6Asym"]) == plain
+
+
 @pytest.mark.parametrize(
     ("words", "names"),
     [
+        ("b o participant --output-space MNI152NLin6Asym:2", "MNI152NLin6Asym:res-2"),
+        ("b o participant --output-space MNIPediatricAsym:cohort-2:res-1", "only a resolution"),
+        ("b o participant --output-space space_T1w", "letters and digits"),
         ("b o participant --no-such-option", "--no-such-option"),
         ("b o subject", "subject"),
         ("b o", "level"),

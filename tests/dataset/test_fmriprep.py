@@ -112,7 +112,7 @@ def test_missing_movie_run_is_told_and_three_are_enough(tree: Tree, analysis: An
     assert [run.run for run in found.movie] == ["1", "3", "4"]
     assert "run 2" in found.missing[0]
     derivative(tree, "space-T1w_desc-preproc_bold.nii.gz", run="3").unlink()
-    with pytest.raises(InputError, match=r"2 complete movie runs.*at least 3.*run 2.*run 3"):
+    with pytest.raises(InputError, match=r"2 complete movie runs.*at least 3.*runs 2, 3"):
         find(tree, analysis)
 
 

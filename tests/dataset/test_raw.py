@@ -9,7 +9,7 @@ from dataset_trees import Tree, write_json, write_lines
 from bidsapp.dataset.raw import (
     find_events,
     open_raw,
-    raw_bold,
+    raw_images,
     read_events,
     repetition_time,
 )
@@ -50,33 +50,52 @@ def test_only_functional_files_of_the_asked_are_indexed(tree: Tree) -> None:
     assert "task-movie_bold.json" in inside
 
 
+def entities(
+    participant: str, session: str, task: str, run: str | None, **more: str
+) -> dict[str, str]:
+    """Entities of a preprocessed image, as fMRIPrep names it."""
+    own = {"sub": participant, "ses": session, "task": task, "run": run}
+    return {key: value for key, value in own.items() if value is not None} | {
+        "space": "T1w", "desc": "preproc", **more,
+    }  # fmt: skip
+
+
 def test_look_alikes_are_no_bold(tree: Tree) -> None:
     raw = open_raw(tree.bids, ["01"])
     stem = tree.stem("01", "movie", "movie", "2")
-    assert raw_bold(raw, "01", "movie", "movie", "2") == tree.bids / f"{stem}_bold.nii.gz"
-    assert raw_bold(raw, "01", None, "movie", "02") == tree.bids / f"{stem}_bold.nii.gz"
-    assert raw_bold(raw, "01", "localizer", "movie", "2") is None
-    (tree.bids / f"{stem}_bold.nii.gz").unlink()
-    assert raw_bold(open_raw(tree.bids, ["01"]), "01", "movie", "movie", "2") is None
+    bold = tree.bids / f"{stem}_bold.nii.gz"
+    assert raw_images(raw, entities("01", "movie", "movie", "2")) == [bold]
+    assert raw_images(raw, entities("01", "movie", "movie", "02", res="2")) == [bold]
+    assert raw_images(raw, entities("01", "localizer", "movie", "2")) == []
+    bold.unlink()
+    assert raw_images(open_raw(tree.bids, ["01"]), entities("01", "movie", "movie", "2")) == []
 
 
-def test_filters_choose_among_images(tree: Tree) -> None:
+def test_the_raw_image_is_the_one_that_was_preprocessed(tree: Tree) -> None:
     path = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_bold.nii.gz"
     for direction in ("AP", "PA"):
         shutil.copy(path, path.with_name(path.name.replace("_run-1", f"_dir-{direction}_run-1")))
     path.unlink()
-    with pytest.raises(InputError, match="several BOLD images"):
-        raw_bold(open_raw(tree.bids, ["01"]), "01", "movie", "movie", "1")
-    for wanted, name in (("PA", "dir-PA"), (["AP"], "dir-AP")):
-        raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": wanted}})
-        found = raw_bold(raw, "01", "movie", "movie", "1")
-        assert found is not None
-        assert name in found.name
-    raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": None}})
-    assert raw_bold(raw, "01", "movie", "movie", "1") is None
-    raw = open_raw(tree.bids, ["01"], bids_filters={"bold": {"direction": "*"}})
-    with pytest.raises(InputError, match="several"):
-        raw_bold(raw, "01", "movie", "movie", "1")
+    raw = open_raw(tree.bids, ["01"])
+    found = raw_images(raw, entities("01", "movie", "movie", "1", dir="PA"))
+    assert [image.name for image in found] == [path.name.replace("_run-1", "_dir-PA_run-1")]
+    assert raw_images(raw, entities("01", "movie", "movie", "1")) == []
+
+
+def test_echoes_and_phase_are_one_preprocessed_image(tree: Tree) -> None:
+    path = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_bold.nii.gz"
+    for kind in ("echo-1_part-mag", "echo-1_part-phase", "echo-2_part-mag"):
+        shutil.copy(path, path.with_name(path.name.replace("_bold", f"_{kind}_bold")))
+    path.unlink()
+    raw = open_raw(tree.bids, ["01"])
+    assert len(raw_images(raw, entities("01", "movie", "movie", "1"))) == 3
+
+
+def test_run_1_may_go_without_saying(tree: Tree) -> None:
+    path = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_bold.nii.gz"
+    plain = path.rename(path.with_name(path.name.replace("_run-1", "")))
+    raw = open_raw(tree.bids, ["01"])
+    assert raw_images(raw, entities("01", "movie", "movie", None)) == [plain]
 
 
 def test_database_is_kept_per_selection(tree: Tree) -> None:
@@ -84,23 +103,36 @@ def test_database_is_kept_per_selection(tree: Tree) -> None:
     assert open_raw(tree.bids, ["01"], database).participants == ("01",)
     stem = tree.stem("02", "movie", "movie", "2")
     second = open_raw(tree.bids, ["02"], database)
-    assert raw_bold(second, "02", "movie", "movie", "2") == tree.bids / f"{stem}_bold.nii.gz"
+    bold = tree.bids / f"{stem}_bold.nii.gz"
+    assert raw_images(second, entities("02", "movie", "movie", "2")) == [bold]
     # A file added later is not in the database: proof that it is read.
     write_lines(tree.bids / f"{stem.replace('run-2', 'run-9')}_bold.nii.gz", "x")
     again = open_raw(tree.bids, ["02"], database)
-    assert raw_bold(again, "02", "movie", "movie", "2") is not None
-    assert raw_bold(again, "02", "movie", "movie", "9") is None
+    assert raw_images(again, entities("02", "movie", "movie", "2"))
+    assert not raw_images(again, entities("02", "movie", "movie", "9"))
 
 
 def test_events_of_a_run_or_of_the_whole_task(tree: Tree) -> None:
     own = tree.bids / f"{tree.stem('01', 'localizer', 'objectcategories', '1')}_events.tsv"
     common = write_lines(tree.bids / "task-objectcategories_events.tsv", "onset\tduration", "0\t1")
-    raw = open_raw(tree.bids, ["01"])
-    assert find_events(raw, "01", "localizer", "objectcategories", "1") == own
+    run = entities("01", "localizer", "objectcategories", "1")
+    assert find_events(open_raw(tree.bids, ["01"]), run) == own
     own.unlink()
     raw = open_raw(tree.bids, ["01"])
-    assert find_events(raw, "01", "localizer", "objectcategories", "1") == common
-    assert find_events(raw, "01", "movie", "movie", "9") is None
+    assert find_events(raw, run) == common
+    assert find_events(raw, entities("01", "movie", "movie", "9")) is None
+
+
+def test_events_of_another_direction_do_not_apply(tree: Tree) -> None:
+    own = tree.bids / f"{tree.stem('01', 'movie', 'movie', '1')}_events.tsv"
+    for direction in ("AP", "PA"):
+        shutil.copy(own, own.with_name(own.name.replace("_run-1", f"_dir-{direction}_run-1")))
+    own.unlink()
+    raw = open_raw(tree.bids, ["01"])
+    found = find_events(raw, entities("01", "movie", "movie", "1", dir="AP"))
+    assert found is not None
+    assert "_dir-AP_" in found.name
+    assert find_events(raw, entities("01", "movie", "movie", "1")) is None
 
 
 def test_repetition_time_is_inherited_key_by_key(tree: Tree) -> None:
@@ -147,7 +179,7 @@ def test_real_metadata(shared_data: Path) -> None:
         dump = json.loads(bold.with_name(bold.name.replace(".nii.gz", ".json")).read_text())
         assert dump["global"]["const"]["RepetitionTime"] > 1000
         assert repetition_time(raw, bold) == pytest.approx(2.00000061)
-    events = find_events(raw, "01", "localizer", "objectcategories", "1")
+    events = find_events(raw, entities("01", "localizer", "objectcategories", "1"))
     assert events is not None
     table = read_events(events)
     assert len(table) == 12
@@ -155,5 +187,5 @@ def test_real_metadata(shared_data: Path) -> None:
         "body", "face", "house", "object", "scene", "scramble",
     ]  # fmt: skip
     np.testing.assert_allclose(table["onset"], 12 + 24 * np.arange(12), atol=0.05)
-    assert find_events(raw, "01", "movie", "movie", "8") is not None
+    assert find_events(raw, entities("01", "movie", "movie", "8")) is not None
     assert len(open_raw(root).participants) == 15

@@ -46,7 +46,9 @@ def events():
 @pytest.fixture
 def confounds_file(tmp_path):
     rng = np.random.default_rng(5)
-    table = pd.DataFrame(rng.normal(size=(N_VOLUMES, 3)), columns=["trans_x_derivative1", "rot_z", "csf"])
+    table = pd.DataFrame(
+        rng.normal(size=(N_VOLUMES, 3)), columns=["trans_x_derivative1", "rot_z", "csf"]
+    )
     table["non_steady_state_outlier00"] = [1.0] + [0.0] * (N_VOLUMES - 1)
     table.loc[0, "trans_x_derivative1"] = np.nan
     path = tmp_path / "confounds.tsv"
