@@ -99,7 +99,7 @@ def write_derivatives_dataset(fmriprep: Path) -> None:
         "Name": "fMRIPrep - fMRI PREProcessing workflow", "BIDSVersion": "1.4.0",
         "DatasetType": "derivative", "License": "CC0",
         "GeneratedBy": [
-            {"Name": "fMRIPrep", "Version": "23.2.0", "Description": "Simulated by moviersa-demo"}
+            {"Name": "fMRIPrep", "Version": "24.1.1", "Description": "Simulated by moviersa-demo"}
         ],
         "HowToAcknowledge": "These files are simulated in fMRIPrep's form; it was not run.",
         "SourceDatasets": [{"URL": "../bids"}],
@@ -137,6 +137,16 @@ def write_anatomy(fmriprep: Path, participant: str, t1w: Ints, brain: Ints, affi
     write_image(beside(stem, "desc-brain_mask.nii.gz"), brain, affine, NATIVE_CODE)
     write_json(beside(stem, "desc-brain_mask.json"), {"RawSources": [], "Type": "Brain"})
     return folder
+
+
+def write_template_mask(
+    folder: Path, participant: str, template: str, brain: Ints, affine: Floats
+) -> None:
+    """Write the brain mask of the anatomical image in a template."""
+    stem = folder / f"sub-{participant}"
+    path = beside(stem, f"space-{template}_desc-brain_mask.nii.gz")
+    write_image(path, brain, affine, TEMPLATE_CODE)
+    write_json(beside(stem, f"space-{template}_desc-brain_mask.json"), {"Type": "Brain"})
 
 
 def write_preprocessed(stem: Path, space: str, data: Ints, brain: Ints, affine: Floats) -> None:

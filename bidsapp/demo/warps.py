@@ -80,6 +80,14 @@ def draw_warp(rng: np.random.Generator) -> Warp:
     )
 
 
+def in_first_template(template: str, points: Floats) -> Floats:
+    """Carry (n, 3) points of a template to the first of `TEMPLATES`."""
+    if template == TEMPLATES[0]:
+        return points
+    carried: Floats = (points - SECOND_SHIFT_MM) / SECOND_SCALE
+    return carried
+
+
 def write_transforms(folder: Path, prefix: str, warp: Warp) -> None:
     """Write the four composite transforms that fMRIPrep leaves beside an anatomical image.
 

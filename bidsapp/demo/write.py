@@ -130,6 +130,11 @@ class _Participant:
         mask = brain.astype(np.uint8).reshape(grid.shape)
         fmriprep = self.directory / "fmriprep"
         folder = layout.write_anatomy(fmriprep, self.label, t1w, mask, grid.affine)
+        target = anatomy.template_grid()
+        for template in warps.TEMPLATES:
+            inside = anatomy.in_brain(warps.in_first_template(template, target.points()))
+            mask = inside.astype(np.uint8).reshape(target.shape)
+            layout.write_template_mask(folder, self.label, template, mask, target.affine)
         warps.write_transforms(folder, f"sub-{self.label}", person.warp)
         layout.write_raw_anatomy(self.directory / "bids", self.label)
 

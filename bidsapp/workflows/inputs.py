@@ -1,7 +1,7 @@
 """What there is to work on, found and checked before anything is computed."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,12 @@ from bidsapp.dataset.fmriprep import ParticipantInputs, check_derivatives, find_
 from bidsapp.dataset.raw import RawDataset, open_raw
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError, UsageError
-from bidsapp.rois.transforms import template_transforms
+from bidsapp.rois.transforms import TemplateTransforms, template_transforms
 from bidsapp.settings import Settings
 
 LOGGER = logging.getLogger(__name__)
+
+Check = Callable[[ParticipantInputs, Mapping[str, TemplateTransforms]], ParticipantInputs]
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ def find_inputs(
     settings: Settings,
     analysis: Analysis,
     everyone: bool = False,
-    check: Callable[[ParticipantInputs], ParticipantInputs] | None = None,
+    check: Check | None = None,
 ) -> Inputs:
     """Find and check the data of the participants asked for, or of ``everyone`` in the dataset.
 
@@ -58,13 +60,11 @@ def find_inputs(
                 settings.session_label,
                 settings.output_resolution,
             )
-            warnings = _check_templates(inputs, settings, analysis)
-            if check is not None:
-                inputs = check(inputs)
+            transforms = _transforms(inputs, settings, analysis)
+            inputs = replace(inputs, missing=(*inputs.missing, *_stand_ins(transforms)))
+            found.append(inputs if check is None else check(inputs, transforms))
         except InputError as error:
             unusable[label] = str(error)
-        else:
-            found.append(replace(inputs, missing=(*inputs.missing, *warnings)))
     if not found:
         reasons = "; ".join(f"sub-{label}: {why}" for label, why in unusable.items())
         raise InputError(f"no participant can be analysed. {reasons}")
@@ -120,23 +120,26 @@ def _check_atlas(settings: Settings, analysis: Analysis) -> None:
         )
 
 
-def _check_templates(
+def _transforms(
     inputs: ParticipantInputs, settings: Settings, analysis: Analysis
-) -> list[str]:
-    """Make sure that each template that regions live in can be reached; say which is not exact."""
-    warnings = []
-    wanted = sorted(
-        {part.template for part in (analysis.functional, analysis.atlas) if part.regions}
-    )
-    for template in wanted:
-        transforms = template_transforms(
+) -> dict[str, TemplateTransforms]:
+    """Find the transforms of each template that regions live in."""
+    parts = (analysis.functional, analysis.atlas)
+    return {
+        template: template_transforms(
             inputs.transforms,
             template,
             settings.output_space,
             settings.template_transform,
             settings.allow_template_mismatch,
         )
-        if not transforms.exact:
-            names = ", ".join(path.name for path in transforms.files)
-            warnings.append(f"{names} stands in for a transform of {template}: 2 to 4 mm off")
-    return warnings
+        for template in sorted({part.template for part in parts if part.regions})
+    }
+
+
+def _stand_ins(transforms: Mapping[str, TemplateTransforms]) -> Iterator[str]:
+    """Say which transforms are not those of their template."""
+    for template, its in transforms.items():
+        if not its.exact:
+            names = ", ".join(path.name for path in its.files)
+            yield f"{names} stands in for a transform of {template}: 2 to 4 mm off"

@@ -22,11 +22,13 @@ from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSim
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
+from bidsapp.rois.transforms import TemplateTransforms
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, say, start, withdraw
 from bidsapp.workflows.checks import check_participant
 from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.landing import check_landing, template_points
 from bidsapp.workflows.models import (
     made_repetition_time,
     missing_models,
@@ -84,8 +86,13 @@ def _find_inputs(settings: Settings, analysis: Analysis) -> Inputs:
     """Find whom to analyse; when all of them are unusable, keep no old results of them."""
     models_tr = made_repetition_time(settings, analysis)
 
-    def check(person: ParticipantInputs) -> ParticipantInputs:
-        return check_participant(person, analysis, models_tr)
+    points = template_points(settings, analysis)
+
+    def check(
+        person: ParticipantInputs, transforms: Mapping[str, TemplateTransforms]
+    ) -> ParticipantInputs:
+        usable = check_participant(person, analysis, models_tr)
+        return check_landing(usable, transforms, points, settings.output_space)
 
     try:
         return find_inputs(settings, analysis, check=check)

@@ -121,7 +121,7 @@ class TinyStudy:
         )
         write_json(
             self.fmriprep / "dataset_description.json",
-            {"Name": "f", **common, "GeneratedBy": [{"Name": "fMRIPrep", "Version": "23.2.0"}]},
+            {"Name": "f", **common, "GeneratedBy": [{"Name": "fMRIPrep", "Version": "24.1.1"}]},
         )
         write_lines(self.bids / "README", "A tiny study for tests; nobody was scanned.")
         for task in ("movie", "objectcategories"):
