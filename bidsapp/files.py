@@ -1,5 +1,6 @@
 """Writing so that nothing half-written is ever taken for whole, and locks that only save work."""
 
+import gzip
 import json
 import logging
 import os
@@ -37,6 +38,18 @@ def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8, whole or not at all."""
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file to its end, unpacked where it is compressed by gzip.
+
+    Raises
+    ------
+    OSError, EOFError, zlib.error
+        It cannot be read, ends early, or its content has another checksum than gzip noted.
+    """
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 @contextmanager

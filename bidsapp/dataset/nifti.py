@@ -1,6 +1,8 @@
 """What the header of a NIfTI image says, and a cheap look at whether the file is whole."""
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from nibabel.filebasedimages import ImageFileError
 
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError
+from bidsapp.files import read_whole
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _TO_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
@@ -89,12 +92,20 @@ def check_first_volume(bold: Path, mask: Path) -> None:
     Raises
     ------
     InputError
-        The mask is empty, or the volume is damaged or not finite.
+        The mask is empty, damaged or not finite, or the volume is damaged or not finite.
     """
-    inside = _read(mask) > 0
+    with _readable(mask):
+        whole: Any = type(nibabel.load(mask)).from_bytes(read_whole(mask))
+        values = np.asarray(whole.dataobj)
+    if not np.isfinite(values).all():
+        raise InputError(f"{mask} has values that are not finite: run fMRIPrep again")
+    inside = values > 0
     if not inside.any():
         raise InputError(f"{mask} is empty: run fMRIPrep again")
-    broken = int(np.count_nonzero(~np.isfinite(_read(bold)[inside])))
+    with _readable(bold):
+        image: Any = nibabel.load(bold)
+        first = np.asarray(image.dataobj[..., 0])
+    broken = int(np.count_nonzero(~np.isfinite(first[inside])))
     if broken:
         raise InputError(
             f"{bold} has values that are not finite in {broken} voxels of its first volume: "
@@ -102,11 +113,11 @@ def check_first_volume(bold: Path, mask: Path) -> None:
         )
 
 
-def _read(path: Path) -> Floats:
-    """Read the first volume of an image, or all of one without time."""
-    image: Any = nibabel.load(path)
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in one sentence that an image is damaged."""
     try:
-        return np.asarray(image.dataobj[..., 0] if len(image.shape) == 4 else image.dataobj)
+        yield
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise InputError(f"{path} is damaged: copy or make it again") from error
 

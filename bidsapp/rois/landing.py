@@ -19,10 +19,10 @@ from bidsapp.arrays import Bools, Floats
 from bidsapp.rois.images import open_image, read_data
 from bidsapp.rois.transforms import TemplateTransforms, carry_image, carry_points
 
-# Measured on 20 made-up participants (those of tests/rois/test_landing.py). Right transforms come
-# back within 0.01 mm and overlap by .991 and more. Files of two participants come back 4.8 mm off and
-# more. Exchanged ones overlap by .84 to .93; the pair of another participant by .86 to .985, half of
-# them by less than .93.
+# Measured on 20 made-up participants of tests/rois/test_landing.py. Right transforms come back
+# within 0.01 mm and overlap by .991 and more. Files of two participants come back 4.8 mm off and
+# more. Exchanged ones overlap by .84 to .93; the pair of another participant by .86 to .985, half
+# of them by less than .93.
 WORST_ROUND_TRIP_MM = 2.0
 LEAST_OVERLAP, GOOD_OVERLAP = 0.97, 0.985
 LEAST_IN_BRAIN, GOOD_IN_BRAIN = 0.5, 0.85

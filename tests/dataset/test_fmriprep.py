@@ -199,16 +199,24 @@ def test_truncated_bold(tree: Tree, analysis: Analysis) -> None:
         find(tree, analysis)
 
 
+@pytest.mark.parametrize("shape", [SHAPE, (*SHAPE, 1)])
+def test_one_volume_is_no_series(tree: Tree, analysis: Analysis, shape: tuple[int, ...]) -> None:
+    path = write_nifti(derivative(tree, "space-T1w_desc-preproc_bold.nii.gz"), shape)
+    with pytest.raises(InputError, match=f"{path.name} holds one volume and no time series"):
+        find(tree, analysis)
+
+
 def test_mask_on_another_grid(tree: Tree, analysis: Analysis) -> None:
     write_nifti(derivative(tree, "space-T1w_desc-brain_mask.nii.gz"), SHAPE, affine=AFFINE + 0.1)
     with pytest.raises(InputError, match="different grids"):
         find(tree, analysis)
 
 
-def test_confounds_of_another_length(tree: Tree, analysis: Analysis) -> None:
+@pytest.mark.parametrize("rows", [19, 21])
+def test_confounds_of_another_length(tree: Tree, analysis: Analysis, rows: int) -> None:
     path = derivative(tree, "desc-confounds_timeseries.tsv")
-    path.write_text(path.read_text() + "0\n")
-    with pytest.raises(InputError, match=r"21 rows but .* has 20 volumes"):
+    path.write_text("trans_x\n" + "0\n" * rows)
+    with pytest.raises(InputError, match=rf"{path.name} has {rows} rows but .* has 20 volumes"):
         find(tree, analysis)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from dataset_trees import AFFINE, SHAPE, write_nifti
 
-from bidsapp.dataset.nifti import image_facts
+from bidsapp.dataset.nifti import check_first_volume, image_facts
 from bidsapp.errors import InputError
 
 
@@ -66,6 +66,68 @@ def test_several_gzip_members_are_whole(tmp_path: Path) -> None:
     parts = (whole[:1000], whole[1000:5000], whole[5000:])
     (tmp_path / "b.nii.gz").write_bytes(b"".join(gzip.compress(part) for part in parts))
     assert image_facts(tmp_path / "b.nii.gz").n_volumes == 5
+
+
+def blocks(path: Path, *parts: bytes) -> Path:
+    """Write a gzip file of several members."""
+    path.write_bytes(b"".join(gzip.compress(part) for part in parts))
+    return path
+
+
+@pytest.mark.parametrize("kept", ["whole members", "part of the last", "nothing but the first"])
+def test_several_gzip_members_cut_off(tmp_path: Path, kept: str) -> None:
+    whole = gzip.decompress(write_nifti(tmp_path / "a.nii.gz", (*SHAPE, 5)).read_bytes())
+    parts = [whole[:1000], whole[1000:5000], whole[5000:]]
+    path = tmp_path / "b.nii.gz"
+    if kept == "part of the last":
+        content = blocks(path, *parts).read_bytes()
+        path.write_bytes(content[:-100])
+    else:
+        blocks(path, *parts[: 2 if kept == "whole members" else 1])
+    with pytest.raises(InputError, match=r"b\.nii\.gz is truncated"):
+        image_facts(path)
+
+
+def test_what_the_look_at_the_end_cannot_see(tmp_path: Path) -> None:
+    """The stated limit: a file whose end stands though its middle is gone passes until read."""
+    path = write_nifti(tmp_path / "a.nii.gz", (*SHAPE, 50))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2] + content[-4:])
+    assert image_facts(path).n_volumes == 50
+
+
+def test_other_dimensions(tmp_path: Path) -> None:
+    write_nifti(tmp_path / "five.nii.gz", (*SHAPE, 1, 3))
+    with pytest.raises(InputError, match=r"five\.nii\.gz has 5 dimensions"):
+        image_facts(tmp_path / "five.nii.gz")
+    assert image_facts(write_nifti(tmp_path / "one.nii.gz", (*SHAPE, 1))).n_volumes == 1
+
+
+def flip_a_bit(path: Path) -> None:
+    """Change what unpacks without complaint, so that only the checksum tells."""
+    whole = gzip.decompress(path.read_bytes())
+    stored = bytearray(gzip.compress(whole, compresslevel=0))
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(bytes(stored))
+
+
+def test_masks_are_checked_to_the_last_bit(tmp_path: Path) -> None:
+    bold = write_nifti(tmp_path / "bold.nii.gz", (*SHAPE, 5))
+    mask = write_nifti(tmp_path / "mask.nii.gz", SHAPE)
+    check_first_volume(bold, mask)
+    flip_a_bit(mask)
+    assert image_facts(mask).n_volumes == 1
+    with pytest.raises(InputError, match=r"mask\.nii\.gz is damaged: copy or make it again"):
+        check_first_volume(bold, mask)
+
+
+def test_masks_without_voxels_or_sense(tmp_path: Path) -> None:
+    bold = write_nifti(tmp_path / "bold.nii.gz", (*SHAPE, 5))
+    for value, message in ((0.0, "is empty"), (np.nan, "not finite")):
+        image = nibabel.Nifti1Image(np.full(SHAPE, value, np.float32), AFFINE)
+        nibabel.save(image, tmp_path / "mask.nii.gz")
+        with pytest.raises(InputError, match=message):
+            check_first_volume(bold, tmp_path / "mask.nii.gz")
 
 
 def test_missing_or_no_image(tmp_path: Path) -> None:

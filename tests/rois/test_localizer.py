@@ -1,5 +1,6 @@
 """The localizer's model against plain nilearn, on simulated and on real BOLD."""
 
+import gzip
 import logging
 import re
 
@@ -233,6 +234,11 @@ def test_broken_input_is_named(tmp_path, events):
     cut = tmp_path / "cut.nii.gz"
     cut.write_bytes(run.bold.read_bytes()[:20000])
     with pytest.raises(InputError, match=r"cut\.nii\.gz is cut off or broken"):
+        fit_localizer([LocalizerRun(cut, run.mask, design)], spec)
+    stored = bytearray(gzip.compress(gzip.decompress(run.bold.read_bytes()), compresslevel=0))
+    stored[len(stored) // 2] ^= 1  # unpacks without complaint: only the checksum tells
+    cut.write_bytes(bytes(stored))
+    with pytest.raises(InputError, match=r"cut\.nii\.gz is cut off or broken \(CRC"):
         fit_localizer([LocalizerRun(cut, run.mask, design)], spec)
     with pytest.raises(InputError, match=r"no image at .*absent\.nii\.gz"):
         fit_localizer([LocalizerRun(tmp_path / "absent.nii.gz", run.mask, design)], spec)
