@@ -155,6 +155,8 @@ def carry_image(
         SimpleITK.sitkVectorFloat32 if data.ndim == 4 else SimpleITK.sitkFloat32,
     )
     array = SimpleITK.GetArrayFromImage(moved)
+    if data.ndim == 4:  # ITK forgets the axis of one image alone
+        array = array.reshape(*array.shape[:3], -1)
     return np.ascontiguousarray(array.swapaxes(0, 2))
 
 

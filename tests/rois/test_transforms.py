@@ -134,6 +134,8 @@ def test_several_images_at_once_equal_each_alone(pair):
     together = carry_image(data, affine, transform, (15, 15, 15), affine)
     alone = [carry_image(data[..., k], affine, transform, (15, 15, 15), affine) for k in range(3)]
     np.testing.assert_array_equal(together, np.stack(alone, axis=-1))
+    single = carry_image(data[..., :1], affine, transform, (15, 15, 15), affine)
+    np.testing.assert_array_equal(single, together[..., :1])
 
 
 def test_outside_the_field_of_view():
