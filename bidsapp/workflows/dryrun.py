@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import numpy as np
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.fmriprep import ParticipantInputs
 from bidsapp.interfaces.masks import read_mask
 from bidsapp.interfaces.searchlight import centres
 from bidsapp.rsa.searchlight import expected_seconds
@@ -17,6 +16,7 @@ from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.film import FilmPlan
 from bidsapp.workflows.fingerprints import models_to_make
+from bidsapp.workflows.found import describe_participant
 from bidsapp.workflows.inputs import Inputs
 from bidsapp.workflows.models import layers_of
 
@@ -25,10 +25,8 @@ def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: F
     """Say what the stimulus or participant level would do."""
     lines = [f"moviersa {settings.level}, analysis '{analysis.name}', space {settings.full_space}"]
     lines += ["", "Participants"]
-    lines += [f"  sub-{person.participant}: {_found(person)}" for person in inputs.participants]
-    lines += [
-        f"    missing: {sentence}" for person in inputs.participants for sentence in person.missing
-    ]
+    for person in inputs.participants:
+        lines += describe_participant(person, settings.full_space)
     lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
     lines += ["", f"Film (TR {plan.repetition_time:g} s)", *_films(plan, analysis.movie.frame_step)]
     lines += [f"  warning: {warning}" for warning in plan.warnings]
@@ -38,13 +36,6 @@ def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: F
         lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
         lines += _searchlight(settings, analysis, inputs.participants[0])
     return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
-
-
-def _found(person: ParticipantInputs) -> str:
-    runs = ", ".join(f"run {run.run} ({run.n_volumes} volumes)" for run in person.movie)
-    return f"movie {runs}" + (
-        f"; localizer {len(person.localizer)} run(s)" if person.localizer else ""
-    )
 
 
 def _films(plan: FilmPlan, frame_step: int) -> Iterator[str]:

@@ -180,7 +180,14 @@ def test_dry_run(study, moviersa, monkeypatch):
     assert listing(study.root) == before
     assert not Path(os.environ["MPLCONFIGDIR"]).is_relative_to(study.root)
     said = outcome.out
-    assert f"sub-01: movie run 1 ({VOLUMES} volumes)" in said
+    assert f"  sub-01\n    movie: run 1 ({VOLUMES} volumes), run 2" in said
+    assert "TR 2 s, volumes taken 1 s after their onset" in said
+    assert "    localizer: run 1 (72 volumes); TR 2 s" in said
+    grid = "8 x 8 x 6 voxels of 4 x 4 x 4 mm (movie 1, movie 2, movie 3, movie 4, objectcategories"
+    assert f"    space: T1w; {grid} 1)\n" in said
+    assert "    transforms: MNI152NLin2009cAsym->T1w, MNI152NLin6Asym->T1w, T1w->MNI" in said
+    assert "100% in view, of these 100% in the brain mask; 0.0 mm off there and back\n" in said
+    assert "    fMRIPrep: 24.1.1; confounds in desc-confounds_timeseries.tsv\n" in said
     assert "missing: no preprocessed BOLD of sub-03, session movie, task movie, run 4" in said
     assert "run 2: seg_2.mkv, 400 frames at 5 Hz, 24 x 16" in said
     # The last volume is taken at 79 s, at 5 frames a second; what is shown later is not seen.
