@@ -95,8 +95,8 @@ def check_first_volume(bold: Path, mask: Path) -> None:
         The mask is empty, damaged or not finite, or the volume is damaged or not finite.
     """
     with _readable(mask):
-        whole: Any = type(nibabel.load(mask)).from_bytes(read_whole(mask))
-        values = np.asarray(whole.dataobj)
+        kind: Any = type(nibabel.load(mask))
+        values = np.asarray(kind.from_bytes(read_whole(mask)).dataobj)
     if not np.isfinite(values).all():
         raise InputError(f"{mask} has values that are not finite: run fMRIPrep again")
     inside = values > 0

@@ -239,6 +239,11 @@ class RunFinder:
             in_raw = repetition_time(self.raw, image)
             if in_raw is not None:
                 stated["the raw metadata"] = in_raw
+        if "VolumeTiming" in metadata and "RepetitionTime" not in metadata:
+            raise InputError(
+                f"the metadata of {bold} give VolumeTiming and no RepetitionTime: only volumes at "
+                "one constant repetition time can be analysed"
+            )
         if not stated:
             raise InputError(
                 f"no repetition time of {bold} in metadata or header: add RepetitionTime"

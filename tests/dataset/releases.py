@@ -55,7 +55,13 @@ class Release:
 
 _OLD = {"run": "{}", "letters": "aaa", "t1w_resolution": False, "coregistered": False}
 RELEASES = (
-    Release("1.5.10", suffix="regressors", maker="PipelineDescription", start_time=False, **_OLD),
+    Release(
+        "1.5.10",
+        suffix="regressors",
+        maker="PipelineDescription",
+        start_time=False,
+        **(_OLD | {"run": "0{}"}),
+    ),
     Release("20.2.0", start_time=False, **_OLD),
     Release("20.2.7", **_OLD),
     Release("21.0.4", **(_OLD | {"letters": "acw"})),

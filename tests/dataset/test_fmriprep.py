@@ -192,6 +192,13 @@ def test_times_that_are_no_seconds(tree: Tree, analysis: Analysis, key: str) -> 
         find(tree, analysis)
 
 
+def test_volumes_at_irregular_times(tree: Tree, analysis: Analysis) -> None:
+    sidecar = derivative(tree, "space-T1w_desc-preproc_bold.json")
+    write_json(sidecar, {"VolumeTiming": [0.0, 2.0, 5.0]})
+    with pytest.raises(InputError, match=r"give VolumeTiming and no RepetitionTime"):
+        find(tree, analysis)
+
+
 def test_truncated_bold(tree: Tree, analysis: Analysis) -> None:
     path = derivative(tree, "space-T1w_desc-preproc_bold.nii.gz")
     path.write_bytes(path.read_bytes()[:-2000])

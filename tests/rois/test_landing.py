@@ -103,8 +103,8 @@ def test_right_transforms(people, points, template_mask):
     for person in people:
         right = landing(person, person.transforms, points, template_mask)
         assert list(right.faults()) == list(right.flags()) == []
-        assert right.round_trip_mm < 0.2
-        assert right.overlap > 0.98
+        assert right.round_trip_mm < 0.02
+        assert right.overlap > 0.99
         assert right.in_brain > 0.98
         assert right.in_view == 1
 
@@ -113,7 +113,7 @@ def test_exchanged_files_come_back_and_do_not_overlap(people, points, template_m
     for person in people:
         wrong = landing(person, exchanged(person.transforms), points, template_mask)
         assert wrong.round_trip_mm < 0.2  # a pair that is exchanged is a pair still
-        assert wrong.overlap < LEAST_OVERLAP - 0.005
+        assert wrong.overlap < LEAST_OVERLAP - 0.03
         assert any("exchanged" in fault for fault in wrong.faults())
 
 
@@ -122,19 +122,19 @@ def test_files_of_two_participants_do_not_come_back(people, points, template_mas
         there = f"{SPACE}->{TEMPLATE}"
         mixed = person.transforms | {there: people[i - 1].transforms[there]}
         wrong = landing(person, mixed, points, template_mask)
-        assert wrong.round_trip_mm > 2 * WORST_ROUND_TRIP_MM
+        assert wrong.round_trip_mm > 3 * WORST_ROUND_TRIP_MM
         assert any("not of one participant" in fault for fault in wrong.faults())
 
 
 def test_the_pair_of_another_participant(people, points, template_mask):
-    """Most are refused, nearly all of the rest is flagged; the closest lie 5 mm apart."""
+    """Nine in ten are refused, the rest is flagged; the closest lie 5 mm apart."""
     wrong = [
         landing(person, people[i - j].transforms, points, template_mask)
         for i, person in enumerate(people)
         for j in range(1, N)
     ]
-    assert np.mean([bool(list(one.faults())) for one in wrong]) > 0.75
-    assert np.mean([bool(list(one.faults()) or list(one.flags())) for one in wrong]) > 0.95
+    assert np.mean([bool(list(one.faults())) for one in wrong]) > 0.85
+    assert all(list(one.faults()) or list(one.flags()) for one in wrong)
 
 
 def test_without_masks_of_the_anatomy_only_gross_errors_are_seen(people, points):

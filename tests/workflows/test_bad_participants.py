@@ -87,7 +87,7 @@ def test_broken_transform(study, refused):
     broken = [path for label in ALL for path in study.transforms(label) if "6Asym" in path.name]
     for path in broken:
         cut_off(path)
-    refused(INPUT, "cannot read", broken[0].name, "cut off: copy it anew")
+    refused(INPUT, "cannot read", broken[0].name, "it is cut off", "copy it anew")
 
 
 def test_missing_localizer_events(study, refused):
