@@ -20,9 +20,9 @@ from bidsapp.rois.images import open_image, read_data
 from bidsapp.rois.transforms import TemplateTransforms, carry_image, carry_points
 
 # Measured on the eight made-up participants of tests/rois/test_landing.py. Right transforms come
-# back within 0.01 mm and overlap by .991 and more. Files of two participants come back 7 mm off and more.
-# Exchanged ones overlap by .84 to .93; another participant's by .87 to .983, 51 of 56 by less than
-# .97. Of the exchanged, all land at least two thirds of the points in the mask: that share alone
+# back within 0.01 mm and overlap by .991 and more. Files of two participants come back 7 mm off and
+# more. Exchanged ones overlap by .84 to .93; another participant's by .87 to .983, 51 of 56 by less
+# than .97. Exchanged files land two thirds of the points and more in the mask: that share alone
 # would not do.
 WORST_ROUND_TRIP_MM = 2.0
 LEAST_OVERLAP, GOOD_OVERLAP = 0.97, 0.985

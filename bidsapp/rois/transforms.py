@@ -75,8 +75,8 @@ def read_transform(path: Path) -> SimpleITK.Transform:
         transform: SimpleITK.Transform = SimpleITK.ReadTransform(str(path))
     except RuntimeError as error:
         raise InputError(
-            f"cannot read {path} as an ITK transform: it is cut off, or of a kind that ITK does not "
-            "know; copy it anew or run fMRIPrep again"
+            f"cannot read {path} as an ITK transform: it is cut off, or of a kind that ITK does "
+            "not know; copy it anew or run fMRIPrep again"
         ) from error
     if path.suffix in {".txt", ".tfm"} and transform.GetName() != "CompositeTransform":
         count = path.read_text(encoding="utf-8", errors="replace").count("#Transform ")
