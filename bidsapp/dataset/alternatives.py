@@ -5,6 +5,8 @@ from pathlib import Path
 
 from bidsapp.dataset.filenames import BIDSName, parse_name
 
+_TELLING = ("ses", "acq", "ce", "rec", "dir", "run", "echo", "part")
+
 
 def instead(folder: Path, task: str, space: str) -> str:
     """Say what there is of a task, and what to type.
@@ -26,6 +28,13 @@ def instead(folder: Path, task: str, space: str) -> str:
     names = list(_names(folder))
     of_task = [name for name in names if name.entities.get("task") == task]
     volumes = [name for name in of_task if _is_volume(name)]
+    here = [name for name in volumes if space in (name.entities.get("space"), _written(name))]
+    if here:
+        there = "; ".join(sorted({_which(name) for name in here}))
+        return (
+            f"its BOLD is there in this space as {there}: compare this with the analysis, "
+            "--session-label and --bids-filter-file"
+        )
     spaces = sorted({_written(name) for name in volumes if "space" in name.entities})
     again = f"run fMRIPrep again with {space} among its --output-spaces"
     if spaces:
@@ -70,4 +79,10 @@ def _is_volume(name: BIDSName) -> bool:
 def _written(name: BIDSName) -> str:
     """Write the space of a file as ``--output-space`` has it."""
     its = name.entities
-    return its["space"] + (f":res-{its['res']}" if "res" in its else "")
+    return its.get("space", "") + (f":res-{its['res']}" if "res" in its else "")
+
+
+def _which(name: BIDSName) -> str:
+    """Write what tells a run from others of its task."""
+    kept = {key: name.entities[key] for key in _TELLING if key in name.entities}
+    return "_".join(f"{key}-{value}" for key, value in kept.items()) or "the only run"

@@ -252,5 +252,6 @@ def _check_equal_tr(runs: Sequence[PreprocessedRun]) -> None:
         if abs(run.repetition_time - runs[0].repetition_time) > TR_TOLERANCE_S:
             raise InputError(
                 f"repetition times differ: {runs[0].repetition_time:g} s in {runs[0].bold}, "
-                f"{run.repetition_time:g} s in {run.bold}"
+                f"{run.repetition_time:g} s in {run.bold}; leave one out of the analysis, or mend "
+                "its metadata"
             )
