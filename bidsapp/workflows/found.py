@@ -31,7 +31,7 @@ def describe_participant(person: ParticipantInputs, space: str) -> Iterator[str]
     made_by = person.release or "of a version that it does not tell"
     yield f"    fMRIPrep: {made_by}; confounds in desc-{confounds}"
     for sentence in person.missing:
-        yield f"    missing: {sentence}"
+        yield f"    {'missing' if sentence.startswith('no ') else 'note'}: {sentence}"
 
 
 def _runs(runs: Sequence[PreprocessedRun]) -> str:
