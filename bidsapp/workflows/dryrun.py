@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.fmriprep import ParticipantInputs
 from bidsapp.interfaces.masks import read_mask
 from bidsapp.interfaces.searchlight import centres
 from bidsapp.rsa.searchlight import expected_seconds
