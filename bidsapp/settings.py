@@ -1,6 +1,7 @@
 """What a run needs: paths, cores, device. Read from the command line, saved with every run."""
 
 import tomllib
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
@@ -15,6 +16,8 @@ from bidsapp.errors import UsageError
 Level = Literal["stimulus", "participant", "group"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+# What datasets are called on the command line and in BIDS URIs.
+RAW, FMRIPREP = "raw", "fmriprep"
 
 # The packages whose version may change a number in the results.
 _PACKAGES = (
@@ -35,7 +38,7 @@ class Settings(BaseModel):
     session_label: tuple[str, ...] = ()
     task_id: tuple[str, ...] = ()
     bids_filter_file: Path | None = None
-    derivatives: Path | None = None
+    derivatives: Mapping[str, Path] = {}
     analysis: Path | None = None
     stimuli: Path | None = None
     atlas: Path | None = None
@@ -65,7 +68,16 @@ class Settings(BaseModel):
     @property
     def derivatives_dir(self) -> Path:
         """Folder of fMRIPrep's outputs."""
-        return self.derivatives or self.bids_dir / "derivatives" / "fmriprep"
+        return self.derivatives.get(FMRIPREP, self.bids_dir / "derivatives" / "fmriprep")
+
+    def dataset_dir(self, name: str) -> Path | None:
+        """Folder of a dataset by its name on the command line; None where it was not given."""
+        return self.derivatives_dir if name == FMRIPREP else self.derivatives.get(name)
+
+    @property
+    def further_datasets(self) -> dict[str, Path]:
+        """Folders of derivatives that are not fMRIPrep's, by name."""
+        return {name: path for name, path in self.derivatives.items() if name != FMRIPREP}
 
     @property
     def full_space(self) -> str:

@@ -27,6 +27,10 @@ from bidsapp.analysis.regions import (
     AtlasRegions,
     FunctionalRegion,
     FunctionalRegions,
+    Hemispheres,
+    MaskRegion,
+    MaskRegions,
+    Region,
     SearchSphere,
 )
 from bidsapp.analysis.tasks import Contrast, FilmRun, Localizer, Movie
@@ -49,9 +53,13 @@ __all__ = [
     "FunctionalRegion",
     "FunctionalRegions",
     "Hemisphere",
+    "Hemispheres",
     "Localizer",
+    "MaskRegion",
+    "MaskRegions",
     "Mode",
     "Movie",
+    "Region",
     "Replicate",
     "Robust",
     "SearchSphere",
@@ -72,6 +80,8 @@ class Analysis(Part):
     localizer: Localizer | None = None
     functional: FunctionalRegions = FunctionalRegions()
     atlas: AtlasRegions = AtlasRegions()
+    masks: MaskRegions = MaskRegions()
+    hemispheres: Hemispheres = "joined"
     denoise: Denoise = Denoise()
     dissimilarity: Dissimilarities = Dissimilarities()
     models: tuple[str, ...] = Field(min_length=1)  # names of the catalogue or of feature_tables
@@ -96,7 +106,9 @@ class Analysis(Part):
                     f"contrasts are {', '.join(known)}"
                 )
         if not self.region_names:
-            raise ValueError("no region: name some in functional.regions or atlas.regions")
+            raise ValueError(
+                "no region: name some in functional.regions, atlas.regions or masks.regions"
+            )
         tables = [table.name for table in self.feature_tables]
         for what, names in (
             ("region", self.region_names),
@@ -148,9 +160,29 @@ class Analysis(Part):
         return self
 
     @property
+    def regions(self) -> dict[str, tuple[Region, ...]]:
+        """Sets of regions by kind, those that are not empty, in the order of the file.
+
+        A set is what a family of corrected p values is made of.
+        """
+        sets = {
+            "functional": self.functional.named(self.hemispheres),
+            "atlas": self.atlas.named(self.hemispheres),
+            "mask": self.masks.named(self.hemispheres),
+        }
+        return {kind: regions for kind, regions in sets.items() if regions}
+
+    @property
+    def region_sets(self) -> dict[str, tuple[str, ...]]:
+        """Names of the regions of each set."""
+        return {
+            kind: tuple(region.name for region in regions) for kind, regions in self.regions.items()
+        }
+
+    @property
     def region_names(self) -> tuple[str, ...]:
-        """Every region, functional ones first, in the order of the file."""
-        return (*(region.name for region in self.functional.regions), *self.atlas.regions)
+        """Every region: functional ones first, then the atlas's, then masks."""
+        return tuple(name for names in self.region_sets.values() for name in names)
 
     @property
     def mapped_models(self) -> tuple[str, ...]:

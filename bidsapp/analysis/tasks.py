@@ -2,17 +2,19 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, FiniteFloat, model_validator
 
 from bidsapp.analysis.part import Label, NonNegative, Part, Positive
 
 Pixels = Annotated[int, Field(ge=0)]
+_NOTHING = 1e-6  # of the largest weight: what written decimals may leave of a sum of zero
 
 
 class FilmRun(Part):
     """One run of the movie task and the stretch of film that it showed."""
 
     run: Label
+    session: Label | None = None  # None: the movie's
     film: str  # a glob below --stimuli
     start_s: NonNegative = 0.0  # where in that file the run begins
     duration_s: Positive | None = None  # None: to the end of the file
@@ -58,16 +60,53 @@ class Movie(Part):
             raise ValueError(f"other_rate {self.other_rate} needs frame_rate: other than which?")
         return self
 
-
-class Contrast(Part):
-    """Mean of the ``plus`` conditions less the mean of the ``minus`` conditions."""
-
-    plus: tuple[str, ...] = Field(min_length=1)
-    minus: tuple[str, ...] = Field(min_length=1)
+    def session_of(self, run: FilmRun) -> str | None:
+        """Return the session that a run was scanned in; None means any."""
+        return run.session or self.session
 
     @property
-    def weights(self) -> dict[str, float]:
+    def sessions(self) -> tuple[str, ...]:
+        """Sessions that the runs name, each once."""
+        named = (self.session_of(run) for run in self.runs)
+        return tuple(dict.fromkeys(session for session in named if session is not None))
+
+
+class Contrast(Part):
+    """What is contrasted: mean of ``plus`` less mean of ``minus``, or a weight for each condition.
+
+    Attributes
+    ----------
+    plus, minus
+        Conditions of either side.
+    weights
+        Condition to weight, instead of the two sides; conditions left out weigh nothing.
+    """
+
+    plus: tuple[str, ...] = ()
+    minus: tuple[str, ...] = ()
+    weights: dict[str, FiniteFloat] | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.weights is None:
+            if not (self.plus and self.minus):
+                raise ValueError("a contrast needs plus and minus, or weights")
+            return self
+        if self.plus or self.minus:
+            raise ValueError("a contrast has plus and minus, or weights, not both")
+        largest = max(map(abs, self.weights.values()), default=0.0)
+        total = sum(self.weights.values())
+        if largest == 0 or abs(total) > _NOTHING * largest:
+            raise ValueError(
+                f"the weights of a contrast must sum to 0 and not all be 0; these sum to {total:g}"
+            )
+        return self
+
+    @property
+    def condition_weights(self) -> dict[str, float]:
         """Weight of each condition; the weights sum to zero."""
+        if self.weights is not None:
+            return dict(self.weights)
         return {name: 1 / len(self.plus) for name in self.plus} | {
             name: -1 / len(self.minus) for name in self.minus
         }
@@ -92,7 +131,8 @@ class Localizer(Part):
     @model_validator(mode="after")
     def _contrasts_known(self) -> Self:
         for name, contrast in self.contrasts.items():
-            unknown = [c for c in (*contrast.plus, *contrast.minus) if c not in self.conditions]
+            named = (*contrast.plus, *contrast.minus, *(contrast.weights or {}))
+            unknown = [c for c in named if c not in self.conditions]
             if unknown:
                 raise ValueError(
                     f"contrast {name!r} names the unknown condition {unknown[0]!r}; "

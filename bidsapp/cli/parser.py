@@ -2,13 +2,14 @@
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bidsapp import __version__
 from bidsapp.errors import EXIT_USAGE, UsageError
-from bidsapp.settings import Settings, make_settings, read_toml
+from bidsapp.settings import FMRIPREP, RAW, Settings, make_settings, read_toml
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,14 +30,15 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     """
     parser = build_parser()
     config = parser.parse_known_args(argv)[0].config_file
-    if config is not None:
-        parser.set_defaults(**_joined(read_toml(config)))
+    saved = {} if config is None else _joined(read_toml(config))
+    datasets = saved.pop("derivatives", {})
+    parser.set_defaults(**saved)
     values = vars(parser.parse_args(argv))
     values.pop("config_file")
     values["participant_label"] = _labels(values["participant_label"], "sub-")
     values["session_label"] = _labels(values["session_label"], "ses-")
     values["task_id"] = _labels(values["task_id"], "task-")
-    values["derivatives"] = _fmriprep(values["derivatives"])
+    values["derivatives"] = {**_saved(datasets), **_datasets(values["derivatives"] or ())}
     if values["output_space"] is not None:
         values |= _space(values["output_space"])
     settings = make_settings({key: value for key, value in values.items() if value is not None})
@@ -102,8 +104,10 @@ def _where(parser: Parser) -> None:
         "--derivatives",
         "-d",
         nargs="+",
+        action="extend",
         metavar="NAME=PATH",
-        help="fMRIPrep's outputs (default: fmriprep=BIDS_DIR/derivatives/fmriprep)",
+        help="fMRIPrep's outputs (default: fmriprep=BIDS_DIR/derivatives/fmriprep), and datasets "
+        "that the analysis takes masks from",
     )
     _option(group, "--stimuli", type=_path, help="the film (default: BIDS_DIR/stimuli)")
     _option(group, "--atlas", type=_path, help="folder of the Wang 2015 atlas, as downloaded")
@@ -191,18 +195,33 @@ def _joined(saved: dict[str, object]) -> dict[str, object]:
     return saved
 
 
-def _fmriprep(given: Sequence[str] | Path | str | None) -> Path | None:
-    """Read ``NAME=PATH`` or a bare path; fMRIPrep's is the only one that is used."""
-    if given is None or isinstance(given, str | Path):
-        return None if given is None else _path(str(given))
-    named = dict(item.split("=", 1) if "=" in item else ["fmriprep", item] for item in given)
-    unknown = sorted(set(named) - {"fmriprep"})
-    if unknown or len(given) != 1:
-        raise UsageError(
-            "--derivatives takes one dataset, fmriprep=PATH"
-            + (f"; {unknown[0]!r} is not used" if unknown else "")
-        )
-    return _path(named["fmriprep"])
+def _saved(datasets: object) -> dict[str, Path]:
+    """Read the datasets of a config file: a table of names and paths, or fMRIPrep's path."""
+    if isinstance(datasets, dict):
+        return _datasets([f"{name}={path}" for name, path in datasets.items()])
+    return _datasets([str(datasets)])
+
+
+def _datasets(given: Sequence[str]) -> dict[str, Path]:
+    """Read ``NAME=PATH``; a bare path is fMRIPrep's.
+
+    Raises
+    ------
+    UsageError
+        A name is no name, or is given twice.
+    """
+    datasets: dict[str, Path] = {}
+    for item in given:
+        name, path = item.split("=", 1) if "=" in item else (FMRIPREP, item)
+        if name == RAW or not re.fullmatch("[0-9a-zA-Z]+", name):
+            raise UsageError(
+                f"--derivatives {item}: {name!r} is no name for a dataset; names have letters and "
+                f"digits, and {RAW} is BIDS_DIR"
+            )
+        if name in datasets:
+            raise UsageError(f"--derivatives names {name} twice: {datasets[name]} and {path}")
+        datasets[name] = _path(path)
+    return datasets
 
 
 def _check(settings: Settings) -> None:

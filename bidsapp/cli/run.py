@@ -48,11 +48,13 @@ def effective_analysis(settings: Settings) -> Analysis:
     Raises
     ------
     UsageError
-        ``--task-id``, ``--session-label`` or ``--models`` contradict the analysis.
+        ``--task-id``, ``--session-label``, ``--derivatives`` or ``--models`` contradict the
+        analysis.
     """
     analysis = read_analysis(settings.analysis or default_analysis())
     if settings.task_id:
         analysis = _narrow_tasks(analysis, settings.task_id)
+    _check_datasets(analysis, settings)
     if settings.session_label:
         _check_sessions(analysis, settings.session_label)
     if settings.models:
@@ -70,18 +72,29 @@ def _narrow_tasks(analysis: Analysis, asked: Sequence[str]) -> Analysis:
         raise UsageError(f"--task-id must include the movie task, {analysis.movie.task}")
     if localizer in asked or localizer is None:
         return analysis
-    if not analysis.atlas.regions:
+    if not (analysis.atlas.regions or analysis.masks.regions):
         raise UsageError(
-            f"without --task-id {localizer} no region is left: the analysis has no atlas"
+            f"without --task-id {localizer} no region is left: the analysis has no atlas and no "
+            "masks"
         )
     functional = analysis.functional.model_copy(update={"regions": ()})
     return changed(analysis, localizer=None, functional=functional)
 
 
+def _check_datasets(analysis: Analysis, settings: Settings) -> None:
+    used = [analysis.masks.dataset] if analysis.masks.regions else []
+    unused = [name for name in settings.further_datasets if name not in used]
+    if unused:
+        takes = f"masks from {used[0]}" if used else "no masks"
+        raise UsageError(
+            f"--derivatives {unused[0]}=PATH is not used: the analysis takes {takes} "
+            "(masks.dataset)"
+        )
+
+
 def _check_sessions(analysis: Analysis, asked: Sequence[str]) -> None:
-    wanted = [
-        part.session for part in (analysis.movie, analysis.localizer) if part and part.session
-    ]
+    localizer = analysis.localizer.session if analysis.localizer else None
+    wanted = [*analysis.movie.sessions, *([localizer] if localizer else [])]
     absent = [session for session in wanted if session not in asked]
     if absent:
         raise UsageError(

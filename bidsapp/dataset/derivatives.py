@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.description import SourceDataset, describe
-from bidsapp.dataset.images import write_image, write_segmentation
+from bidsapp.dataset.images import STANDARD_SPACES, write_image, write_segmentation
 from bidsapp.dataset.rdms import RDMFile, read_rdms, write_rdms
 from bidsapp.dataset.textfiles import (
     read_json,
@@ -22,6 +22,7 @@ from bidsapp.dataset.textfiles import (
 from bidsapp.errors import UsageError
 
 __all__ = [
+    "STANDARD_SPACES",
     "OutputTree",
     "RDMFile",
     "SourceDataset",
@@ -96,6 +97,19 @@ class OutputTree:
         """
         labels = desc_labels((*analysis.models, *analysis.searchlight.names))
         describe(self.root, analysis, space, sources, labels)
+
+    def find(self, kind: str, sub: str, **entities: str | None) -> Path | None:
+        """Return a participant's file in whatever session it is; None where there is none.
+
+        Parameters
+        ----------
+        kind, sub, **entities
+            As for `path`, without ``ses``.
+        """
+        folders = sorted(self.root.glob(f"sub-{sub}/ses-*"))
+        sessions = [None, *(folder.name.removeprefix("ses-") for folder in folders)]
+        paths = [self.path(kind, sub=sub, ses=session, **entities) for session in sessions]
+        return next((path for path in paths if path.is_file()), None)
 
     def participants(self) -> tuple[str, ...]:
         """Return the participants that have a folder here, sorted, without ``sub-``."""

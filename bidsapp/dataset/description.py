@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
+from urllib.request import url2pathname
 
 import pandas as pd
 import yaml
@@ -25,6 +27,7 @@ RECORD = "logs/analysis.yaml"
 _BIDSIGNORE = ("*_relmat.*", "*_stats.*", "*_statmap.*", "group", "sub-*/figures", "*.html")
 
 _DESCRIPTIONS = {
+    "given": "A region given as a file, on the grid of the first movie run",
     "rois": "Dissimilarities between volumes, one matrix a region",
     "similarity": "How well each model predicts the dissimilarities of each region",
     "weights": "Weight of each layer of a model in that prediction",
@@ -65,15 +68,22 @@ def describe(
         The folder already holds the results of another analysis or space.
     """
     check_same_analysis(root, analysis, space)
-    write_json(root / "dataset_description.json", _dataset_description(analysis, sources))
+    all_sources = (*sources, *_known_sources(root, sources))
+    write_json(root / "dataset_description.json", _dataset_description(analysis, all_sources))
     write_text(root / "README.md", _README.format(version=__version__, name=analysis.name))
     write_text(root / "CITATION.cff", _CITATION.format(version=__version__))
-    write_text(root / ".bidsignore", "\n".join(_BIDSIGNORE) + "\n")
-    _write_descriptions(root, analysis.functional.voxels, labels)
+    write_text(root / ".bidsignore", "\n".join(_ignored(analysis)) + "\n")
+    _write_descriptions(root, analysis, labels)
     if analysis.atlas.regions:
         name = analysis.atlas.name
         write_json(root / f"atlas-{name}_description.json", _atlas_description(name))
     _record(root, analysis, space)
+
+
+def _ignored(analysis: Analysis) -> tuple[str, ...]:
+    """Name what BIDS does not know; ``hemi`` it has for surfaces, not yet for volumes' masks."""
+    hemispheres = ("*_hemi-*_mask.*",) if analysis.hemispheres == "separate" else ()
+    return (*_BIDSIGNORE, *hemispheres)
 
 
 def check_same_analysis(root: Path, analysis: Analysis, space: str) -> None:
@@ -192,6 +202,17 @@ def _container() -> dict[str, str]:
     return {"Type": "apptainer" if apptainer else "docker", "Tag": tag}
 
 
+def _known_sources(root: Path, sources: Sequence[SourceDataset]) -> list[SourceDataset]:
+    """Return what an earlier run named and this one, of another level, has no need of."""
+    links = _description_of(SourceDataset("", root)).get("DatasetLinks", {})
+    named = {source.name for source in sources}
+    return [
+        SourceDataset(name, Path(url2pathname(urlparse(uri).path)))
+        for name, uri in links.items()
+        if name not in named
+    ]
+
+
 def _source(source: SourceDataset) -> dict[str, str]:
     described = _description_of(source)
     known = {"URL": source.path.resolve().as_uri()}
@@ -215,9 +236,17 @@ def _description_of(source: SourceDataset) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _write_descriptions(root: Path, voxels: int, labels: Mapping[str, str]) -> None:
+def _write_descriptions(root: Path, analysis: Analysis, labels: Mapping[str, str]) -> None:
+    functional = analysis.functional
+    sizes = {
+        functional.voxels,
+        *(functional.voxels_of(region.name) for region in functional.regions),
+    }
     rows = [
-        (f"desc-top{voxels}", f"The {voxels} voxels of highest t near a region's peaks", None),
+        *(
+            (f"desc-top{n}", f"The {n} voxels of highest t near a region's peaks", None)
+            for n in sorted(sizes)
+        ),
         *((f"desc-{label}", text, None) for label, text in _DESCRIPTIONS.items()),
         *((f"desc-{labels[name]}", "Dissimilarities or maps of a model", name) for name in labels),
     ]
@@ -255,7 +284,8 @@ Made by moviersa {version} with the analysis `{name}` (`logs/analysis.yaml` hold
 columns mean. `descriptions.tsv` explains the `desc` parts of file names.
 
 `.bidsignore` lists the names that BIDS does not know yet: matrices (`relmat`), tables (`stats`),
-statistical maps (`statmap`), group results, figures and reports.
+statistical maps (`statmap`), group results, figures and reports, and masks of one hemisphere
+(`hemi`).
 """
 
 _CITATION = """cff-version: 1.2.0

@@ -174,7 +174,7 @@ def find_participant(
     movie = _movie_runs(finder, analysis, missing)
     localizer = _localizer_runs(finder, analysis)
     check_one_anatomy(folder, [run.session for run in (*movie, *localizer)], space)
-    anatomy = find_anatomy(folder, analysis.movie.session)
+    anatomy = find_anatomy(folder, next(iter(analysis.movie.sessions), None))
     transforms = find_transforms(anatomy)
     check_transforms(transforms, analysis, space, folder)
     t1w = find_t1w(anatomy, space)
@@ -201,19 +201,19 @@ def _movie_runs(
     movie = analysis.movie
     middle = movie.volume_time == "middle"
     runs: list[PreprocessedRun] = []
-    absent: list[str] = []
+    absent: dict[str | None, list[str]] = {}
     for wanted in movie.runs:
-        run = finder.find(movie.session, movie.task, wanted.run, middle)
+        session = movie.session_of(wanted)
+        run = finder.find(session, movie.task, wanted.run, middle)
         if run is None:
-            absent.append(wanted.run)
+            absent.setdefault(session, []).append(wanted.run)
             continue
         if run.events is None and movie.frame_timing == "events":
             missing.append(
                 f"no events of run {run.run} of task {run.task} of sub-{run.participant}"
             )
         runs.append(run)
-    if absent:
-        missing.append(finder.absent(movie.session, movie.task, absent))
+    missing += [finder.absent(session, movie.task, its) for session, its in absent.items()]
     if len(runs) < MIN_MOVIE_RUNS:
         hint = "" if runs else f"; {finder.instead(movie.task)}"
         raise InputError(

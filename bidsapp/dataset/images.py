@@ -1,5 +1,6 @@
 """Images that the app writes, each with its JSON sidecar."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,18 @@ import pandas as pd
 from bidsapp.arrays import Floats, Ints
 from bidsapp.dataset.textfiles import sidecar, write_json, write_tsv
 from bidsapp.files import whole_file
+
+# The volumetric spaces that BIDS knows; images in another one need a SpatialReference
+# (BIDS specification 1.11.1, appendix "Coordinate systems").
+STANDARD_SPACES = frozenset(
+    (
+        *("ICBM452AirSpace", "ICBM452Warp5Space", "IXI549Space", "MNIColin27", "MNI152Lin"),
+        *("MNI152NLin2009aSym", "MNI152NLin2009bSym", "MNI152NLin2009cSym"),
+        *("MNI152NLin2009aAsym", "MNI152NLin2009bAsym", "MNI152NLin2009cAsym"),
+        *("MNI152NLin6Sym", "MNI152NLin6Asym", "MNI305", "NIHPD"),
+        *("OASIS30AntsOASISAnts", "OASIS30Atropos", "Talairach", "UNCInfant"),
+    )
+)
 
 
 def write_image(
@@ -28,7 +41,8 @@ def write_image(
     affine
         4 x 4, voxels to RAS mm.
     metadata
-        The sidecar; an image in ``space-T1w`` needs ``SpatialReference`` (BIDS requires it).
+        The sidecar; an image in no standard space, such as ``space-T1w``, needs
+        ``SpatialReference`` (BIDS requires it).
 
     Raises
     ------
@@ -63,7 +77,8 @@ def _stored_type(kind: np.dtype[Any]) -> type[np.generic]:
 
 
 def _check_reference(path: Path, metadata: Mapping[str, Any]) -> None:
-    if "_space-T1w_" in path.name and "SpatialReference" not in metadata:
+    space = re.search("_space-([^_]+)_", path.name)
+    if space and space[1] not in STANDARD_SPACES and "SpatialReference" not in metadata:
         raise ValueError(
-            f"{path.name}: BIDS requires SpatialReference in the metadata of T1w space"
+            f"{path.name}: BIDS requires SpatialReference in the metadata of {space[1]} space"
         )

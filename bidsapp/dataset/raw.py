@@ -86,9 +86,14 @@ def open_raw(
     return RawDataset(root, layout, chosen, bids_filters or {})
 
 
-def _choose(root: Path, asked: Sequence[str]) -> tuple[str, ...]:
+def participants_of(root: Path) -> tuple[str, ...]:
+    """Return the labels of a dataset's participants, without ``sub-``, sorted."""
     folders = (folder for folder in root.glob("sub-*") if folder.is_dir())
-    present = sorted(folder.name.removeprefix("sub-") for folder in folders)
+    return tuple(sorted(folder.name.removeprefix("sub-") for folder in folders))
+
+
+def _choose(root: Path, asked: Sequence[str]) -> tuple[str, ...]:
+    present = participants_of(root)
     unknown = [label for label in asked if label not in present]
     if unknown:
         raise UsageError(

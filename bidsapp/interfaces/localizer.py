@@ -60,7 +60,7 @@ class LocalizerMaps(SimpleInterface):
                     **self.inputs.metadata,
                     "Statistic": statistic,
                     "Units": units,
-                    "ContrastWeights": spec.contrasts[contrast].weights,
+                    "ContrastWeights": spec.contrasts[contrast].condition_weights,
                 }
                 write_image(path, image.get_fdata(), image.affine, metadata)
                 written[statistic][contrast] = str(path)

@@ -101,7 +101,7 @@ class GroupComparators(SimpleInterface):
     def _run_interface(self, runtime: Bunch) -> Bunch:
         analysis = Analysis.model_validate(self.inputs.analysis)
         tables = [read_table(Path(path)) for path in self.inputs.tables]
-        table = group_comparators(tables, _region_sets(analysis), self.inputs.seed)
+        table = group_comparators(tables, analysis.region_sets, self.inputs.seed)
         tree = staged_tree(runtime.cwd)
         path = tree.path("group_stats", task=analysis.movie.task, desc="comparators")
         write_table(path, table, describe("comparators"))
@@ -126,7 +126,7 @@ class GroupStatistics(SimpleInterface):
             study.products(analysis.statistics.lag_curve_s),
             study.layers,
             analysis.region_names,
-            _region_sets(analysis),
+            analysis.region_sets,
             analysis,
             self.inputs.seed,
         )
@@ -143,14 +143,6 @@ class GroupStatistics(SimpleInterface):
             write_table(path, table, columns)
         self._results["staged"] = str(tree.root)
         return runtime
-
-
-def _region_sets(analysis: Analysis) -> dict[str, list[str]]:
-    """Families of regions for the correction of p."""
-    return {
-        "functional": [region.name for region in analysis.functional.regions],
-        "atlas": list(analysis.atlas.regions),
-    }
 
 
 class _Study:

@@ -89,13 +89,6 @@ def section(title: str, *parts: Callable[[], Iterable[Block]]) -> Section:
     return Section(title, tuple(blocks))
 
 
-def region_sets(analysis: Analysis) -> dict[str, tuple[str, ...]]:
-    """Return the sets of regions that are not empty: functional and atlas."""
-    functional = tuple(region.name for region in analysis.functional.regions)
-    sets = {"functional": functional, "atlas": analysis.atlas.regions}
-    return {name: regions for name, regions in sets.items() if regions}
-
-
 def similarity_blocks(
     album: Album,
     analysis: Analysis,
@@ -119,7 +112,7 @@ def similarity_blocks(
         yield Notes((f"{album.relative(source)} holds no similarity: nothing to draw.",))
         return
     for place, fit in enumerate(analysis.fits):
-        for name, regions in region_sets(analysis).items():
+        for name, regions in analysis.region_sets.items():
             ours = bars[(bars["fit"] == fit) & bars["roi"].isin(regions)]
             figure = similarity_bars(
                 ours,

@@ -11,7 +11,6 @@ from bidsapp.reports.blocks import (
     RunFacts,
     mean_tables,
     methods_section,
-    region_sets,
     section,
     settings_section,
     similarity_blocks,
@@ -67,7 +66,7 @@ class _Page:
         analysis = self.outputs.analysis
         participants = self.outputs.participants()
         regions = (
-            (f"Regions, {name}", str(len(its))) for name, its in region_sets(analysis).items()
+            (f"Regions, {name}", str(len(its))) for name, its in analysis.region_sets.items()
         )
         yield Facts(
             (
@@ -101,10 +100,10 @@ class _Page:
                 counts, sentences = region_counts(self.outputs, participant)
             except InputError as error:
                 counts, sentences = {}, (str(error),)
-            found = [counts.get(name, "n/a") for name in region_sets(self.outputs.analysis)]
+            found = [counts.get(name, "n/a") for name in self.outputs.analysis.region_sets]
             said = " ".join([*remarks, *sentences]) or "none"
             rows.append((f"sub-{participant}", f"{len(runs)} of {total}", *found, said))
-        names = tuple(f"{name} regions" for name in region_sets(self.outputs.analysis))
+        names = tuple(f"{name} regions" for name in self.outputs.analysis.region_sets)
         yield Table(
             header=("participant", "movie runs", *names, "missing or flagged"),
             rows=tuple(rows),

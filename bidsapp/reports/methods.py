@@ -70,6 +70,7 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
         ("Software and data", _software(analysis, versions)),
         ("Functional regions", _functional(analysis, versions)),
         ("Atlas regions", _atlas(analysis, versions)),
+        ("Regions from masks", _masks(analysis)),
         ("Brain dissimilarity", _brain(analysis)),
         ("Models", _models(analysis, versions)),
         ("Similarity of models and brain", _similarity(analysis)),
@@ -139,11 +140,28 @@ def _functional(analysis: Analysis, versions: Mapping[str, str]) -> str:
         f"{_glm(localizer, versions)} The functional regions were {names}. For each region and "
         f"hemisphere a published centre in {functional.template} was carried into the "
         f"participant's own space as a point; the voxel of highest t within {_between(radii)} mm "
-        f"of it became the centre of a sphere of {functional.sphere_mm:g} mm radius. The spheres "
-        f"of both hemispheres were joined and their {functional.voxels} voxels of highest t taken. "
-        f"{contested} A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
+        f"of it became the centre of a sphere. {_sizes(analysis)} {contested} A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
         "fewer voxels, was kept and flagged."
     )
+
+
+def _sizes(analysis: Analysis) -> str:
+    functional = analysis.functional
+    text = (
+        f"The spheres, of {functional.sphere_mm:g} mm radius, of both hemispheres were joined and "
+        f"their {functional.voxels} voxels of highest t taken."
+        if analysis.hemispheres == "joined"
+        else f"Of each hemisphere's sphere, of {functional.sphere_mm:g} mm radius, the "
+        f"{functional.voxels} voxels of highest t were taken, the hemispheres being separate "
+        "regions."
+    )
+    own = [
+        f"{region.name}: {functional.voxels_of(region.name)} voxels, "
+        f"{functional.sphere_of(region.name):g} mm"
+        for region in functional.regions
+        if region.voxels is not None or region.sphere_mm is not None
+    ]
+    return f"{text} Of other size were {_words(own)}." if own else text
 
 
 def _glm(localizer: Localizer, versions: Mapping[str, str]) -> str:
@@ -175,6 +193,25 @@ def _atlas(analysis: Analysis, versions: Mapping[str, str]) -> str:
         f"linear interpolation with {_called('SimpleITK', versions)} ({_cite('simpleitk')}). A "
         "voxel was left out where lying outside all areas of its hemisphere was at least as "
         "probable as lying in one; otherwise it went to its most probable area."
+        f"{' Hemispheres were kept apart.' if analysis.hemispheres == 'separate' else ''}"
+    )
+
+
+def _masks(analysis: Analysis) -> str:
+    masks = analysis.masks
+    if not masks.regions:
+        return ""
+    mapped = any(region.threshold is not None for region in masks.regions)
+    thresholds = " Maps were carried linearly and thresholded after that." if mapped else ""
+    halves = (
+        " Masks that held both hemispheres were parted at the midline of the template."
+        if analysis.hemispheres == "separate" and not all(r.sides for r in masks.regions)
+        else ""
+    )
+    return (
+        f"The regions {_words([region.name for region in masks.regions])} were given as files of "
+        f"the dataset {masks.dataset} and carried to each run's grid by nearest neighbour."
+        f"{thresholds}{halves} Voxels outside of the run's brain mask were left out."
     )
 
 
@@ -381,7 +418,9 @@ def _statistics(analysis: Analysis) -> str:
 
 
 def _sides(contrast: Contrast) -> str:
-    return f"{_words(contrast.plus)} against {_words(contrast.minus)}"
+    if contrast.weights is None:
+        return f"{_words(contrast.plus)} against {_words(contrast.minus)}"
+    return _words([f"{name} {weight:+g}" for name, weight in contrast.weights.items() if weight])
 
 
 def _words(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, RDMFile, desc_labels, read_rdms, read_table
+from bidsapp.dataset.derivatives import OutputTree, desc_labels, read_table
 from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
 
@@ -40,62 +40,59 @@ class Outputs:
         return tuple(name for name in found if self.participant_path(name, "similarity").exists())
 
     def participant_path(self, participant: str, desc: str) -> Path:
-        """Return where a participant's table is."""
+        """Return where a participant's table is, or is to be."""
         movie = self.analysis.movie
-        return self.tree.path(
-            "participant_stats", sub=participant, ses=movie.session, task=movie.task, desc=desc
+        session = movie.sessions[0] if len(movie.sessions) == 1 else None
+        entities = {"task": movie.task, "desc": desc}
+        return self.tree.find("participant_stats", participant, **entities) or self.tree.path(
+            "participant_stats", sub=participant, ses=session, **entities
         )
 
     def group_path(self, desc: str) -> Path:
         """Return where a group table is."""
         return self.tree.path("group_stats", task=self.analysis.movie.task, desc=desc)
 
-    def rdm_path(self, participant: str, run: str) -> Path:
-        """Return where a run's brain RDMs are."""
-        movie = self.analysis.movie
-        return self.tree.path(
-            "brain_rdms",
-            sub=participant,
-            ses=movie.session,
-            task=movie.task,
-            run=run,
-            space=self.space,
-            stat=f"{self.analysis.dissimilarity.brain}distance",
-        )
-
     def rdm_files(self, participant: str) -> dict[str, Path]:
-        """Return a participant's RDM files that exist, by run."""
-        paths = {run.run: self.rdm_path(participant, run.run) for run in self.analysis.movie.runs}
-        return {run: path for run, path in paths.items() if path.exists()}
-
-    def rdms(self, participant: str, run: str) -> RDMFile:
-        """Read a run's brain RDMs."""
-        return read_rdms(self.rdm_path(participant, run))
+        """Return a participant's brain RDM files that exist, by run."""
+        movie = self.analysis.movie
+        paths = {
+            run.run: self.tree.find(
+                "brain_rdms",
+                participant,
+                task=movie.task,
+                run=run.run,
+                space=self.space,
+                stat=f"{self.analysis.dissimilarity.brain}distance",
+            )
+            for run in movie.runs
+        }
+        return {run: path for run, path in paths.items() if path is not None}
 
     def searchlight_maps(self, participant: str) -> dict[str, tuple[Path, Volume]]:
         """Read the searchlight maps that were written: file and values of r, by name."""
         names, movie = self.analysis.searchlight.names, self.analysis.movie
         labels = desc_labels((*self.analysis.models, *names))
         paths = {
-            name: self.tree.path(
+            name: self.tree.find(
                 "searchlight_map",
-                sub=participant,
-                ses=movie.session,
+                participant,
                 task=movie.task,
                 space=self.space,
                 desc=labels[name],
             )
             for name in names
         }
-        return {name: (path, read_volume(path)) for name, path in paths.items() if path.exists()}
+        return {name: (path, read_volume(path)) for name, path in paths.items() if path is not None}
 
-    def functional_masks(self, participant: str) -> dict[str, Volume]:
-        """Read the masks of the functional regions that were written."""
+    def masks(self, participant: str, kind: str) -> dict[str, Volume]:
+        """Read the functional regions' masks, or the given ones, that were written."""
         folder = self.tree.root / f"sub-{participant}"
         masks = {}
-        for region in self.analysis.functional.regions:
+        for region in self.analysis.regions.get(kind, ()):
+            hemi = f"_hemi-{region.hemisphere}" if region.hemisphere else ""
             # One mask a region, whatever localizer runs its name holds.
-            name = f"sub-{participant}_*_space-{self.space}_label-{region.name}_desc-*_mask.nii.gz"
+            which = "given" if kind == "mask" else "top*"
+            name = f"*{hemi}_space-{self.space}_label-{region.label}_desc-{which}_mask.nii.gz"
             path = next(iter(sorted(folder.rglob(name))), None)
             if path is not None:
                 volume = read_volume(path)
@@ -103,7 +100,7 @@ class Outputs:
         return masks
 
     def atlas_masks(self, participant: str) -> dict[str, Volume]:
-        """Read the atlas regions of the participant, both hemispheres of a region joined."""
+        """Read the atlas regions of the participant."""
         atlas = self.analysis.atlas.name
         image = self.tree.path("atlas_dseg", sub=participant, space=self.space, atlas=atlas)
         labels = self.tree.path("atlas_labels", sub=participant, space=self.space, atlas=atlas)
@@ -114,7 +111,7 @@ class Outputs:
         return {
             str(name): Volume(volume.data == index, volume.affine)
             for index, name in zip(table["index"], table["name"], strict=True)
-            if name in self.analysis.atlas.regions
+            if name in self.analysis.region_sets.get("atlas", ())
         }
 
 

@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.arrays import Floats
-from bidsapp.dataset.derivatives import RDMFile
+from bidsapp.dataset.derivatives import RDMFile, read_rdms
 from bidsapp.reports.blocks import (
     Album,
     RunFacts,
     mean_tables,
     methods_section,
-    region_sets,
     section,
     settings_section,
     similarity_blocks,
@@ -41,6 +40,7 @@ REGION_COLUMNS = {
     "peak_t": "t",
     "peak_z_score": "z score",
     "coverage": "coverage",
+    "fewest_voxels": "fewest voxels in a run",
     "flags": "flags",
 }
 
@@ -55,7 +55,7 @@ def participant_sections(
     return (
         section("Summary", page.summary),
         section("Inputs", page.inputs),
-        section("Regions", page.region_table, page.functional_slices, page.atlas_slices),
+        section("Regions", page.region_table, page.slices),
         section("Quality", page.quality),
         section("Dissimilarity matrices", page.rdms),
         section("Denoising", page.autocorrelation),
@@ -102,7 +102,7 @@ class _Page:
         for run in self.outputs.analysis.movie.runs:
             shared = f"{run.shared_with_next_s:g} s" if run.shared_with_next_s else "none"
             if run.run in files:
-                rdms = self.outputs.rdms(self.participant, run.run)
+                rdms = read_rdms(files[run.run])
                 measured = (
                     str(len(rdms.onsets_s)),
                     f"{_spacing(rdms.onsets_s):.3f}",
@@ -137,17 +137,18 @@ class _Page:
             source=self.album.relative(path),
         )
 
-    def functional_slices(self) -> Iterator[Block]:
-        if self.outputs.analysis.functional.regions:
-            yield self._slices("functional", self.outputs.functional_masks(self.participant))
-
-    def atlas_slices(self) -> Iterator[Block]:
-        if self.outputs.analysis.atlas.regions:
-            yield self._slices("atlas", self.outputs.atlas_masks(self.participant))
+    def slices(self) -> Iterator[Block]:
+        for kind in self.outputs.analysis.region_sets:
+            masks = (
+                self.outputs.atlas_masks(self.participant)
+                if kind == "atlas"
+                else self.outputs.masks(self.participant, kind)
+            )
+            yield self._slices(kind, masks)
 
     def _slices(self, name: str, masks: Mapping[str, Volume]) -> Block:
         shown = {region: mask for region, mask in masks.items() if mask.data.any()}
-        regions = region_sets(self.outputs.analysis)[name]
+        regions = self.outputs.analysis.region_sets[name]
         absent = [region for region in regions if region not in shown]
         if not shown:
             return Notes((f"None of the {name} regions has a voxel: nothing to draw.",))
@@ -175,7 +176,7 @@ class _Page:
             yield Notes(("No run has dissimilarity matrices.",))
             return
         run = next(run for run in self.outputs.analysis.movie.runs if run.run in files)
-        content = self.outputs.rdms(self.participant, run.run)
+        content = read_rdms(files[run.run])
         known = dict(zip(content.names, content.rdms, strict=True))
         regions = [name for name in self.outputs.analysis.region_names if name in known]
         shared = _shared_from(content.onsets_s, run.shared_with_next_s)
@@ -259,7 +260,7 @@ def region_counts(outputs: Outputs, participant: str) -> tuple[dict[str, str], t
     table = read_columns(path, ("roi", "n_voxels"))
     voxels = table.groupby("roi")["n_voxels"].sum()
     counts, sentences = {}, []
-    for name, regions in region_sets(outputs.analysis).items():
+    for name, regions in outputs.analysis.region_sets.items():
         found = [region for region in regions if voxels.get(region, 0) > 0]
         counts[name] = f"{len(found)} of {len(regions)}"
         absent = [region for region in regions if region not in found]
@@ -275,6 +276,8 @@ def region_counts(outputs: Outputs, participant: str) -> tuple[dict[str, str], t
 def _region_cell(column: str, value: object) -> str:
     if column == "flags" and value != value:
         return ""
+    if column == "hemisphere" and value != value:
+        return "both"
     return cell(value, 2 if column == "coverage" else 1)
 
 

@@ -17,7 +17,8 @@ import nibabel as nib
 import numpy as np
 import SimpleITK
 
-from bidsapp.analysis.spec import Hemisphere
+from bidsapp.analysis.regions import named
+from bidsapp.analysis.spec import Hemisphere, Hemispheres, Region
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.images import open_image, read_data, same_grid
@@ -29,19 +30,45 @@ _ROUNDING = 1e-5  # probabilities closer than this are equal: resampling is done
 
 
 @dataclass(frozen=True)
+class TemplateAtlas:
+    """The atlas as published, per hemisphere cropped to where any area is possible.
+
+    Attributes
+    ----------
+    probabilities
+        Hemisphere to (x, y, z, n_areas) probabilities from 0 to 1, float32.
+    affines
+        Hemisphere to (4, 4), voxels to RAS mm of the template.
+    """
+
+    probabilities: Mapping[Hemisphere, Floats]
+    affines: Mapping[Hemisphere, Floats]
+
+    def extent_mm(self, areas: Sequence[int]) -> Floats:
+        """Return where some areas (numbers from 0) are possible: every third voxel, (n, 3) mm."""
+        points = []
+        for side, volumes in self.probabilities.items():
+            possible = volumes[::3, ::3, ::3, list(areas)].max(axis=-1)
+            affine = self.affines[side]
+            points.append(3 * np.argwhere(possible > 0) @ affine[:3, :3].T + affine[:3, 3])
+        return np.concatenate(points)
+
+
+@dataclass(frozen=True)
 class AtlasLabels:
     """Areas of the atlas on a native grid.
 
     Attributes
     ----------
     regions
-        The areas asked for; region i has the label i + 1 in both hemispheres.
+        The areas asked for, ``V1v``, or where hemispheres are separate ``V1v_L`` and ``V1v_R``;
+        region i has the label i + 1.
     dseg
         (x, y, z) int16 labels, 0 outside.
     n_voxels
         Region to hemisphere to its count of voxels.
     empty
-        Regions without a voxel in either hemisphere.
+        Regions without a voxel.
     """
 
     regions: tuple[str, ...]
@@ -50,26 +77,46 @@ class AtlasLabels:
     empty: tuple[str, ...]
 
     def mask(self, region: str) -> Bools:
-        """Return the voxels of one region, both hemispheres."""
+        """Return the voxels of one region."""
         mask: Bools = self.dseg == self.regions.index(region) + 1
         return mask
 
 
-def carry_atlas(
-    files: Mapping[tuple[Hemisphere, int], Path],
-    transform: SimpleITK.Transform,
-    shape: Shape,
-    affine: Floats,
-) -> dict[Hemisphere, Floats]:
-    """Carry the atlas's probability volumes to a native grid, linearly.
-
-    The volumes of a hemisphere are cropped to where any is above zero (and one voxel more, so that
-    interpolation at the border is unchanged) and resampled together.
+def read_atlas(files: Mapping[tuple[Hemisphere, int], Path]) -> TemplateAtlas:
+    """Read the atlas's probability volumes.
 
     Parameters
     ----------
     files
         (hemisphere, area number from 1) to its volume, in percent.
+
+    Raises
+    ------
+    InputError
+        A volume cannot be read, lies on another grid than the others of its hemisphere, or is not
+        in percent.
+    """
+    read = {
+        side: _read_cropped(
+            [files[side, area] for area in sorted(area for of, area in files if of == side)]
+        )
+        for side in dict.fromkeys(side for side, _ in files)
+    }
+    return TemplateAtlas(
+        {side: volumes for side, (volumes, _) in read.items()},
+        {side: affine for side, (_, affine) in read.items()},
+    )
+
+
+def carry_atlas(
+    atlas: TemplateAtlas, transform: SimpleITK.Transform, shape: Shape, affine: Floats
+) -> dict[Hemisphere, Floats]:
+    """Carry the atlas's probabilities to a native grid, linearly, all areas together.
+
+    Parameters
+    ----------
+    atlas
+        See `read_atlas`.
     transform
         Resamples template images onto native grids, see `TemplateTransforms.to_native`.
     shape, affine
@@ -79,26 +126,20 @@ def carry_atlas(
     -------
     dict
         Hemisphere to (n_areas, x, y, z) probabilities from 0 to 1, float32.
-
-    Raises
-    ------
-    InputError
-        A volume cannot be read, lies on another grid than the others of its hemisphere, or is not
-        in percent.
     """
-    carried = {}
-    for side in dict.fromkeys(side for side, _ in files):
-        areas = sorted(area for of, area in files if of == side)
-        volumes, volume_affine = _read_cropped([files[side, area] for area in areas])
-        moved = carry_image(volumes, volume_affine, transform, shape, affine)
-        carried[side] = np.ascontiguousarray(np.moveaxis(moved, -1, 0))
-    return carried
+    return {
+        side: np.ascontiguousarray(
+            np.moveaxis(carry_image(volumes, atlas.affines[side], transform, shape, affine), -1, 0)
+        )
+        for side, volumes in atlas.probabilities.items()
+    }
 
 
 def atlas_regions(
     probabilities: Mapping[Hemisphere, Floats],
     labels: Sequence[str],
     keep: Sequence[str],
+    hemispheres: Hemispheres = "joined",
     ties: Ties = "neighbours",
 ) -> AtlasLabels:
     """Label each voxel by maximum probability, then keep the areas asked for.
@@ -111,6 +152,8 @@ def atlas_regions(
         Names of all n_areas areas, in their order.
     keep
         Names of the areas wanted, in the order of their new labels 1, 2, ...
+    hemispheres
+        ``separate``: an area's left and right are two regions.
     ties
         See `maximum_probability`.
 
@@ -124,22 +167,37 @@ def atlas_regions(
     UsageError
         `keep` names an area that the atlas has not.
     """
-    unknown = [name for name in keep if name not in labels]
-    if unknown:
-        raise UsageError(
-            f"atlas.regions: no area {unknown[0]!r}; the atlas has {', '.join(labels)}"
-        )
     number, side = _join_hemispheres(probabilities, ties)
-    new_label = np.zeros(len(labels) + 1, dtype=np.int16)
-    for label, name in enumerate(keep, start=1):
-        new_label[labels.index(name) + 1] = label
-    dseg = new_label[number]
-    counts: dict[str, dict[Hemisphere, int]] = {
-        name: {of: int(((dseg == label) & (side == i)).sum()) for i, of in enumerate(probabilities)}
-        for label, name in enumerate(keep, start=1)
-    }
-    empty = tuple(name for name in keep if not sum(counts[name].values()))
-    return AtlasLabels(tuple(keep), dseg, counts, empty)
+    sides = tuple(probabilities)
+    dseg = np.zeros(number.shape, dtype=np.int16)
+    counts: dict[str, dict[Hemisphere, int]] = {}
+    for area in keep:
+        claimed = number == area_number(labels, area) + 1
+        for part in named(area, sides, hemispheres):
+            of = {h: claimed & (side == sides.index(h)) for h in _sides(part, sides)}
+            counts[part.name] = {h: int(voxels.sum()) for h, voxels in of.items()}
+            for voxels in of.values():
+                dseg[voxels] = len(counts)
+    empty = tuple(name for name, of_sides in counts.items() if not sum(of_sides.values()))
+    return AtlasLabels(tuple(counts), dseg, counts, empty)
+
+
+def _sides(region: Region, sides: Sequence[Hemisphere]) -> tuple[Hemisphere, ...]:
+    """Return the hemispheres that a region is made of."""
+    return tuple(sides) if region.hemisphere is None else (region.hemisphere,)
+
+
+def area_number(labels: Sequence[str], area: str) -> int:
+    """Return an area's place in the atlas, from 0.
+
+    Raises
+    ------
+    UsageError
+        The atlas has no such area.
+    """
+    if area not in labels:
+        raise UsageError(f"atlas.regions: no area {area!r}; the atlas has {', '.join(labels)}")
+    return list(labels).index(area)
 
 
 def maximum_probability(probabilities: Floats, ties: Ties = "neighbours") -> Ints:

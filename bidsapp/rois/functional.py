@@ -15,12 +15,14 @@ hemispheres are joined and the voxels of highest t are taken. Two rules part wha
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import SimpleITK
 
 from bidsapp.analysis.spec import FunctionalRegions, Hemisphere
 from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rois.boxes import Box
 from bidsapp.rois.images import same_grid
 from bidsapp.rois.transforms import carry_image, carry_points
 
@@ -54,12 +56,28 @@ class Peak:
 
 @dataclass(frozen=True)
 class FoundRegion:
-    """A region's voxels on a grid, the peaks that they surround, and what a reader should know."""
+    """A region's voxels on a grid, the peaks that they surround, and what a reader should know.
+
+    Attributes
+    ----------
+    name, mask, peaks
+        What was found, see `find_regions`.
+    n_voxels
+        Voxels of each hemisphere.
+    wanted
+        Voxels that the region was to have.
+    coverage
+        Hemisphere to the part of its search sphere that was measured, from 0 to 1.
+    flags
+        Plain sentences on what is weak.
+    """
 
     name: str
     mask: Bools
     peaks: tuple[Peak, ...]
     n_voxels: Mapping[Hemisphere, int]
+    wanted: int
+    coverage: Mapping[Hemisphere, float]
     flags: tuple[str, ...]
 
 
@@ -68,13 +86,14 @@ class _Voxels:
     """The voxels of a brain mask: flat indices into the grid and RAS mm, (n,) and (n, 3)."""
 
     shape: tuple[int, ...]
+    affine: Floats
     index: Ints
     mm: Floats
 
     @classmethod
     def of(cls, mask: Bools, affine: Floats) -> "_Voxels":
         mm = np.argwhere(mask) @ affine[:3, :3].T + affine[:3, 3]
-        return cls(mask.shape, np.flatnonzero(mask), mm)
+        return cls(mask.shape, affine, np.flatnonzero(mask), mm)
 
     def distances(self, points_mm: Sequence[MillimetrePoint]) -> Floats:
         """Distance in mm of each point to each voxel, (n_points, n)."""
@@ -82,18 +101,27 @@ class _Voxels:
         distances: Floats = np.sqrt(((self.mm - points) ** 2).sum(axis=-1))
         return distances
 
+    def within(self, point_mm: MillimetrePoint, radius_mm: float) -> int:
+        """Count all voxels of the grid in a sphere, in the brain or not, in the image or not."""
+        corners = np.add(point_mm, radius_mm * np.array(list(product((-1, 1), repeat=3))))
+        apart = np.linalg.norm(Box.around(corners, self.affine).millimetres() - point_mm, axis=-1)
+        return int((apart <= radius_mm + _ROUNDING_MM).sum())
+
 
 @dataclass(frozen=True)
 class _Candidates:
     """What one region may take: per voxel its t, the distance to the nearest peak and that peak.
 
-    ``ranked`` holds the positions of allowed voxels, best first.
+    ``ranked`` holds the positions of allowed voxels, best first; ``n_voxels`` is how many are
+    wanted, ``n_near`` how many the spheres hold.
     """
 
     t: Floats
     distance: Floats
     nearest: Ints
     ranked: Ints
+    n_voxels: int
+    n_near: int
 
 
 def native_priors(spec: FunctionalRegions, to_template: SimpleITK.Transform) -> list[RegionPrior]:
@@ -221,9 +249,9 @@ def regions_round_peaks(
         _candidates(name, own_peaks[name], t_maps, voxels, priors, spec) for name in names
     ]
     if spec.allow_overlap:
-        chosen = [region.ranked[: spec.voxels] for region in candidates]
+        chosen = [region.ranked[: region.n_voxels] for region in candidates]
     else:
-        chosen = _settle(candidates, spec.voxels)
+        chosen = _settle(candidates)
     return [
         _found(name, own_peaks[name], region, positions, voxels, priors, spec)
         for name, region, positions in zip(names, candidates, chosen, strict=True)
@@ -240,19 +268,22 @@ def _candidates(
 ) -> _Candidates:
     contrast = next(prior.contrast for prior in priors if prior.name == name)
     t = t_maps[contrast].ravel()[voxels.index]
+    wanted = spec.voxels_of(name)
     if not peaks:
         nothing = np.zeros(t.shape, dtype=np.intp)
-        return _Candidates(t, np.full(t.shape, np.inf), nothing, np.flatnonzero(nothing))
+        none = np.flatnonzero(nothing)
+        return _Candidates(t, np.full(t.shape, np.inf), nothing, none, wanted, 0)
     distances = voxels.distances([peak.mm for peak in peaks])
     nearest, distance = distances.argmin(axis=0), distances.min(axis=0)
-    allowed = (distance <= spec.sphere_mm + _ROUNDING_MM) & np.isfinite(t)
+    allowed = (distance <= spec.sphere_of(name) + _ROUNDING_MM) & np.isfinite(t)
+    n_near = int(allowed.sum())
     if not spec.allow_overlap:
         rivals = [prior for prior in priors if prior.contrast == contrast]
         own = np.array([prior.name == name for prior in rivals])
         allowed &= own[_nearest(voxels, rivals)]
     positions = np.flatnonzero(allowed)
     order = np.lexsort((distance[positions], -t[positions]))
-    return _Candidates(t, distance, nearest, positions[order])
+    return _Candidates(t, distance, nearest, positions[order], wanted, n_near)
 
 
 def _nearest(voxels: _Voxels, priors: Sequence[RegionPrior]) -> Ints:
@@ -262,7 +293,7 @@ def _nearest(voxels: _Voxels, priors: Sequence[RegionPrior]) -> Ints:
     return nearest
 
 
-def _settle(regions: Sequence[_Candidates], n_voxels: int) -> list[Ints]:
+def _settle(regions: Sequence[_Candidates]) -> list[Ints]:
     """Hold the contest: positions of each region's voxels, disjoint.
 
     Whoever holds a voxel keeps it unless a stronger region asks for it, so barring the losers for
@@ -273,7 +304,7 @@ def _settle(regions: Sequence[_Candidates], n_voxels: int) -> list[Ints]:
     free = np.ones(t.shape, dtype=bool)
     while True:
         chosen = [
-            region.ranked[mine[region.ranked]][:n_voxels]
+            region.ranked[mine[region.ranked]][: region.n_voxels]
             for region, mine in zip(regions, free, strict=True)
         ]
         claims = np.zeros(t.shape, dtype=bool)
@@ -304,29 +335,52 @@ def _found(
     sides = [peaks[i].hemisphere for i in region.nearest[positions]]
     own = [prior for prior in priors if prior.name == name]
     counts = {prior.hemisphere: sides.count(prior.hemisphere) for prior in own}
-    return FoundRegion(name, mask, peaks, counts, _flags(peaks, own, len(positions), spec))
+    coverage = {prior.hemisphere: _coverage(prior, region, voxels) for prior in own}
+    flags = [*_peak_flags(peaks, own, spec), *_coverage_flags(coverage, spec.min_coverage)]
+    if peaks and region.n_near < region.n_voxels:
+        flags.append(
+            f"spheres of {spec.sphere_of(name):g} mm hold {region.n_near} voxels, "
+            f"fewer than the {region.n_voxels} asked for"
+        )
+    if len(positions) < region.n_voxels:
+        flags.append(f"{len(positions)} of {region.n_voxels} voxels")
+    return FoundRegion(name, mask, peaks, counts, region.n_voxels, coverage, tuple(flags))
 
 
-def _flags(
-    peaks: Sequence[Peak], priors: Sequence[RegionPrior], n_voxels: int, spec: FunctionalRegions
-) -> tuple[str, ...]:
-    """Say in plain words what is weak about a region."""
-    flags = []
-    for prior in priors:
-        if prior.hemisphere not in {peak.hemisphere for peak in peaks}:
-            flags.append(
-                f"{_SIDES[prior.hemisphere]} hemisphere: no brain voxel within "
-                f"{prior.radius_mm:g} mm of the search centre"
-            )
-    flags += [
+def _coverage(prior: RegionPrior, region: _Candidates, voxels: _Voxels) -> float:
+    """Return the part of a search sphere's voxels, of all there are, that was measured."""
+    near = voxels.distances([prior.centre_mm])[0] <= prior.radius_mm + _ROUNDING_MM
+    there = voxels.within(prior.centre_mm, prior.radius_mm)
+    return float((near & np.isfinite(region.t)).sum() / there) if there else 0.0
+
+
+def _peak_flags(
+    peaks: Sequence[Peak], priors: Sequence[RegionPrior], spec: FunctionalRegions
+) -> list[str]:
+    """Say in plain words which peaks are weak or absent."""
+    with_peak = {peak.hemisphere for peak in peaks}
+    absent = [
+        f"{_SIDES[prior.hemisphere]} hemisphere: no brain voxel within "
+        f"{prior.radius_mm:g} mm of the search centre"
+        for prior in priors
+        if prior.hemisphere not in with_peak
+    ]
+    weak = [
         f"{_SIDES[peak.hemisphere]} hemisphere: the peak has z {peak.z:.2f}, "
         f"under {spec.min_peak_z:g}"
         for peak in peaks
         if peak.z < spec.min_peak_z
     ]
-    if n_voxels < spec.voxels:
-        flags.append(f"{n_voxels} of {spec.voxels} voxels")
-    return tuple(flags)
+    return absent + weak
+
+
+def _coverage_flags(coverage: Mapping[Hemisphere, float], least: float) -> list[str]:
+    return [
+        f"{_SIDES[side]} hemisphere: the localizer measured {share:.0%} of the search sphere, "
+        f"under {least:.0%}"
+        for side, share in coverage.items()
+        if 0 < share < least  # nothing at all is said of the peak already
+    ]
 
 
 def _point(mm: Floats) -> MillimetrePoint:

@@ -166,7 +166,7 @@ def fit_localizer(runs: Sequence[LocalizerRun], spec: Localizer) -> dict[str, Co
 
 def contrast_vector(contrast: Contrast, columns: Sequence[str]) -> Floats:
     """Give the weight of each column of a design; zero for all but conditions."""
-    weights: Mapping[str, float] = contrast.weights
+    weights: Mapping[str, float] = contrast.condition_weights
     return np.array([weights.get(column, 0.0) for column in columns])
 
 

@@ -41,19 +41,23 @@ class TemplateTransforms:
         False where another template's transform stands in (``--allow-template-mismatch``).
     files
         The transform files used; none for the identity.
+    route
+        Spaces passed on the way from the template to the output's, both included.
     """
 
     to_native: SimpleITK.Transform
     to_template: SimpleITK.Transform
     exact: bool
     files: tuple[Path, ...]
+    route: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One file on the way from a space to another, perhaps walked against its direction."""
+    """One file on the way to another space, perhaps walked against its direction."""
 
     file: Path
+    end: str
     inverted: bool = False
 
 
@@ -192,11 +196,11 @@ def template_transforms(
     InputError
         There is no way, or a file on it cannot be read.
     """
-    steps = {_ends(key): _Step(path) for key, path in available.items()}
+    steps = {_ends(key): _Step(path, _ends(key)[1]) for key, path in available.items()}
     bridged = dict(steps)
     if bridge is not None:
-        bridged[template, FMRIPREP_TEMPLATE] = _Step(bridge)
-        bridged[FMRIPREP_TEMPLATE, template] = _Step(bridge, inverted=True)
+        bridged[template, FMRIPREP_TEMPLATE] = _Step(bridge, FMRIPREP_TEMPLATE)
+        bridged[FMRIPREP_TEMPLATE, template] = _Step(bridge, template, inverted=True)
     attempts = [(steps, template), (bridged, template)]
     if allow_mismatch:
         attempts.append((steps, FMRIPREP_TEMPLATE))
@@ -205,7 +209,11 @@ def template_transforms(
         if there is not None and back is not None:
             files = dict.fromkeys(step.file for step in (*there, *back))
             return TemplateTransforms(
-                _compose(there), _compose(back), exact=start == template, files=tuple(files)
+                _compose(there),
+                _compose(back),
+                exact=start == template,
+                files=tuple(files),
+                route=(start, *(step.end for step in there)),
             )
     raise InputError(_no_way(available, template, space))
 

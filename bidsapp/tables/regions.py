@@ -1,42 +1,70 @@
 """The table of a participant's regions: where each was found and how much of it there is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from bidsapp.analysis.spec import FunctionalRegions
-from bidsapp.arrays import Bools
-from bidsapp.rois.atlas import AtlasLabels
+from bidsapp.analysis.spec import Hemisphere
 from bidsapp.rois.functional import FoundRegion
 from bidsapp.tables.columns import describe
 
 Row = dict[str, Any]
 LEAST_VOXELS = 3  # fewer give no pattern to correlate
+SIDES = {"L": "left", "R": "right"}
 
 
-def fewest_voxels(by_run: Sequence[Mapping[str, Bools]]) -> dict[str, int]:
-    """Count each region's voxels in the movie run where it has fewest, hemispheres together."""
-    return {name: min(int(masks[name].sum()) for masks in by_run) for name in by_run[0]}
+@dataclass(frozen=True)
+class RunCounts:
+    """Voxels of the regions in each movie run.
+
+    Attributes
+    ----------
+    runs
+        The runs, by name.
+    inside
+        Per run, region to its voxels inside the brain mask.
+    whole
+        Per run, region to all of its voxels, those that the run's image cuts off too.
+    """
+
+    runs: Sequence[str]
+    inside: Sequence[Mapping[str, int]]
+    whole: Sequence[Mapping[str, int]]
+
+    def fewest(self, region: str) -> int:
+        """Return the region's voxels in the run where it has fewest."""
+        return min(counts[region] for counts in self.inside)
+
+    def coverage(self, region: str) -> tuple[float | None, str]:
+        """Return the least part of a region inside the brain over runs, and that run."""
+        shares = [
+            (inside[region] / whole[region], run)
+            for run, inside, whole in zip(self.runs, self.inside, self.whole, strict=True)
+            if whole[region]
+        ]
+        return min(shares, default=(None, ""), key=lambda share: share[0])
 
 
-def functional_rows(
-    found: Sequence[FoundRegion], spec: FunctionalRegions, fewest: Mapping[str, int]
-) -> list[Row]:
-    """One row per functional region and hemisphere: peak in native RAS mm, its t and z, voxels."""
-    searched = {region.name: tuple(region.search) for region in spec.regions}
+def functional_rows(found: Sequence[FoundRegion], fewest: Mapping[str, int]) -> list[Row]:
+    """One row per functional region and hemisphere: peak in native RAS mm, its t and z, voxels.
+
+    Coverage is that of the hemisphere's search sphere by the localizer.
+    """
     rows = []
     for region in found:
         peaks = {peak.hemisphere: peak for peak in region.peaks}
-        for hemisphere in searched[region.name]:
+        for hemisphere, count in region.n_voxels.items():
             row: Row = {
                 "roi": region.name,
                 "kind": "functional",
                 "hemisphere": hemisphere,
-                "n_voxels": region.n_voxels.get(hemisphere, 0),
+                "n_voxels": count,
+                "coverage": region.coverage[hemisphere],
                 "fewest_voxels": fewest[region.name],
                 "flags": "; ".join(
-                    [*region.flags, *_movie_flags(fewest[region.name], spec.voxels)]
+                    [*region.flags, *_movie_flags(fewest[region.name], region.wanted)]
                 ),
             }
             if hemisphere in peaks:
@@ -47,23 +75,57 @@ def functional_rows(
     return rows
 
 
-def atlas_rows(labels: AtlasLabels, brain: Bools, fewest: Mapping[str, int]) -> list[Row]:
-    """One row per atlas region and hemisphere; coverage is its share inside the brain mask."""
+def whole_rows(
+    kind: str,
+    n_voxels: Mapping[str, Mapping[Hemisphere, int] | Mapping[Hemisphere | None, int]],
+    counts: RunCounts,
+    min_coverage: float,
+    flags: Mapping[str, Sequence[str]] | None = None,
+) -> list[Row]:
+    """One row per region and hemisphere of regions that are given as a whole: atlas and masks.
+
+    Parameters
+    ----------
+    kind
+        ``atlas`` or ``mask``.
+    n_voxels
+        Region to hemisphere to voxels on the first run's grid; hemisphere None is both.
+    counts
+        What of the regions lies inside the brain of each run.
+    min_coverage
+        A region of which less lies inside is flagged.
+    flags
+        What else is to be said of a region.
+    """
     rows = []
-    for name in labels.regions:
-        mask = labels.mask(name)
-        coverage = (mask & brain).sum() / mask.sum() if mask.any() else None
+    for name, sides in n_voxels.items():
+        fewest = counts.fewest(name)
+        coverage, run = counts.coverage(name)
+        said = [
+            *(flags or {}).get(name, ()),
+            *(
+                f"no voxel in the {SIDES[side]} hemisphere"
+                for side, n in sides.items()
+                if side and not n
+            ),
+            *_movie_flags(fewest, LEAST_VOXELS),
+        ]
+        if coverage is not None and coverage < min_coverage:
+            said.append(
+                f"{coverage:.0%} of it lies inside the brain mask of run {run}, "
+                f"under {min_coverage:.0%}"
+            )
         rows += [
             {
                 "roi": name,
-                "kind": "atlas",
-                "hemisphere": hemisphere,
+                "kind": kind,
+                "hemisphere": side,
                 "n_voxels": count,
                 "coverage": coverage,
-                "fewest_voxels": fewest[name],
-                "flags": "; ".join(_movie_flags(fewest[name], LEAST_VOXELS)),
+                "fewest_voxels": fewest,
+                "flags": "; ".join(said),
             }
-            for hemisphere, count in labels.n_voxels[name].items()
+            for side, count in sides.items()
         ]
     return rows
 

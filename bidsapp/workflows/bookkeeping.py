@@ -18,7 +18,7 @@ from bidsapp.errors import UsageError
 from bidsapp.files import write_text
 from bidsapp.reports.methods import methods_text
 from bidsapp.reports.report import RunFacts
-from bidsapp.settings import Settings, to_toml, versions
+from bidsapp.settings import FMRIPREP, RAW, Settings, to_toml, versions
 
 LOGGER = logging.getLogger(__name__)
 
@@ -37,8 +37,9 @@ def start(settings: Settings, analysis: Analysis) -> Path:
 
 def _initialise(settings: Settings, analysis: Analysis) -> None:
     sources = [
-        SourceDataset("raw", settings.bids_dir),
-        SourceDataset("fmriprep", settings.derivatives_dir),
+        SourceDataset(RAW, settings.bids_dir),
+        SourceDataset(FMRIPREP, settings.derivatives_dir),
+        *(SourceDataset(name, path) for name, path in settings.further_datasets.items()),
     ]
     with _clear_refusal():
         OutputTree(settings.output_dir).initialise(analysis, settings.full_space, sources)

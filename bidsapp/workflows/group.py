@@ -47,10 +47,9 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
     found: dict[str, dict[str, Path]] = {}
     for run in movie.runs:
         files = {
-            label: tree.path(
+            label: tree.find(
                 "brain_rdms",
-                sub=label,
-                ses=movie.session,
+                label,
                 task=movie.task,
                 run=run.run,
                 space=settings.output_space,
@@ -58,7 +57,7 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
             )
             for label in tree.participants()
         }
-        found[run.run] = {label: path for label, path in files.items() if path.is_file()}
+        found[run.run] = {label: path for label, path in files.items() if path is not None}
     return {run: files for run, files in found.items() if files}
 
 

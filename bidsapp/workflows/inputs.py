@@ -12,8 +12,10 @@ from bidsapp.dataset.fmriprep import ParticipantInputs, check_derivatives, find_
 from bidsapp.dataset.raw import RawDataset, open_raw
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError, UsageError
+from bidsapp.rois.atlas import area_number
 from bidsapp.rois.transforms import TemplateTransforms, template_transforms
 from bidsapp.settings import Settings
+from bidsapp.workflows.masks import check_mask_dataset, check_masks
 
 LOGGER = logging.getLogger(__name__)
 
@@ -61,7 +63,10 @@ def find_inputs(
                 settings.output_resolution,
             )
             transforms = _transforms(inputs, settings, analysis)
-            inputs = replace(inputs, missing=(*inputs.missing, *_stand_ins(transforms)))
+            sentences = [*_stand_ins(transforms)]
+            if settings.level == "participant":
+                sentences += check_masks(settings, analysis, inputs)
+            inputs = replace(inputs, missing=(*inputs.missing, *sentences))
             found.append(inputs if check is None else check(inputs, transforms))
         except InputError as error:
             unusable[label] = str(error)
@@ -81,11 +86,15 @@ def check_folders(settings: Settings, analysis: Analysis) -> None:
     """
     if not settings.bids_dir.is_dir():
         raise InputError(f"there is no folder {settings.bids_dir}; BIDS_DIR is the raw dataset")
-    read_only = [settings.derivatives_dir, settings.stimuli_dir, settings.atlas, settings.weights]
+    read_only = [
+        *(settings.derivatives_dir, *settings.further_datasets.values()),
+        *(settings.stimuli_dir, settings.atlas, settings.weights),
+    ]
     inputs = [path for path in read_only if path is not None and path.is_dir()]
     check_output(settings.output_dir, settings.bids_dir, inputs)
     _check_work_dir(settings, inputs)
     _check_atlas(settings, analysis)
+    check_mask_dataset(settings, analysis)
 
 
 def _check_work_dir(settings: Settings, inputs: Sequence[Path]) -> None:
@@ -113,11 +122,8 @@ def _check_atlas(settings: Settings, analysis: Analysis) -> None:
             f"the analysis asks for regions of {analysis.atlas.name}: say where it is with --atlas"
         )
     labels = open_atlas(settings.atlas).labels
-    unknown = [name for name in analysis.atlas.regions if name not in labels]
-    if unknown:
-        raise UsageError(
-            f"atlas.regions: no area {unknown[0]!r}; the atlas has {', '.join(labels)}"
-        )
+    for area in analysis.atlas.regions:
+        area_number(labels, area)
 
 
 def _transforms(

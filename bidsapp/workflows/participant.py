@@ -10,25 +10,28 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, bids_uri
+from bidsapp.dataset.derivatives import STANDARD_SPACES, OutputTree, bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun, check_derivatives
 from bidsapp.dataset.raw import open_raw
 from bidsapp.errors import InputError
+from bidsapp.interfaces.atlas_regions import AtlasRegionMasks
+from bidsapp.interfaces.functional_regions import FunctionalRegionMasks
 from bidsapp.interfaces.localizer import LocalizerMaps
+from bidsapp.interfaces.mask_regions import MaskRegionMasks
 from bidsapp.interfaces.patterns import BrainRDMs
-from bidsapp.interfaces.regions import AtlasRegionMasks, FunctionalRegionMasks
 from bidsapp.interfaces.searchlight import SearchlightMaps
 from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
 from bidsapp.rois.transforms import TemplateTransforms
-from bidsapp.settings import Settings
+from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, say, start, withdraw
 from bidsapp.workflows.checks import check_participant
 from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.landing import check_landing, template_points
+from bidsapp.workflows.masks import mask_inputs
 from bidsapp.workflows.models import (
     made_repetition_time,
     missing_models,
@@ -151,12 +154,13 @@ def init_single_participant_wf(
     Returns
     -------
     nipype workflow
-        Localizer → functional regions, and atlas regions → RDMs of every run → similarity.
+        Localizer → functional regions, atlas regions, masks → RDMs of every run → similarity.
     """
     workflow = engine.Workflow(name=f"sub_{inputs.participant}_wf")
     steps = _Steps(settings, analysis, inputs)
     regions = [steps.functional()] if analysis.functional.regions else []
     regions += [steps.atlas()] if analysis.atlas.regions else []
+    regions += [steps.masks()] if analysis.masks.regions else []
     runs = [steps.patterns(run) for run in inputs.movie]
     summary, similarity = steps.summary(), steps.similarity(model_rdms)
     writers = [*regions, *runs, summary, similarity]
@@ -244,6 +248,15 @@ class _Steps:
             **self._carrying([self.inputs.movie[0].mask]),
         )
         return self._node(step, "atlas", 2)
+
+    def masks(self) -> engine.Node:
+        step = MaskRegionMasks(
+            spec=self.analysis.masks.model_dump(mode="json"),
+            files=mask_inputs(self.settings, self.analysis, self.inputs),
+            entities={"sub": self.inputs.participant, "space": self.settings.output_space},
+            **self._carrying([]),
+        )
+        return self._node(step, "given_masks", 1)
 
     def patterns(self, run: PreprocessedRun) -> engine.Node:
         step = BrainRDMs(
@@ -334,8 +347,10 @@ class _Steps:
         )
 
     def _carrying(self, sources: Sequence[Path]) -> dict[str, Any]:
-        """Give the inputs that functional and atlas regions share."""
+        """Give the inputs that all kinds of regions share."""
         given: dict[str, Any] = {
+            "hemispheres": self.analysis.hemispheres,
+            "runs": [run.run for run in self.inputs.movie],
             "transforms": {name: str(path) for name, path in self.inputs.transforms.items()},
             "space": self.settings.output_space,
             "movie_masks": [str(run.mask) for run in self.inputs.movie],
@@ -347,10 +362,12 @@ class _Steps:
         return given
 
     def _metadata(self, sources: Sequence[Path]) -> dict[str, Any]:
-        root, t1w = self.settings.derivatives_dir, self.inputs.t1w
-        metadata: dict[str, Any] = {"Sources": [bids_uri("fmriprep", root, p) for p in sources]}
-        if t1w is not None:
-            metadata["SpatialReference"] = bids_uri("fmriprep", root, t1w)
+        root = self.settings.derivatives_dir
+        metadata: dict[str, Any] = {"Sources": [bids_uri(FMRIPREP, root, p) for p in sources]}
+        if self.settings.output_space not in STANDARD_SPACES:
+            # Without an anatomical image the BOLD itself says which space this is.
+            reference = self.inputs.t1w or self.inputs.movie[0].bold
+            metadata["SpatialReference"] = bids_uri(FMRIPREP, root, reference)
         return metadata
 
     def _entities(self, run: PreprocessedRun) -> dict[str, str]:
@@ -359,7 +376,11 @@ class _Steps:
         return {key: value for key, value in entities.items() if value is not None}
 
     def _movie_entities(self) -> dict[str, str]:
-        return self._entities(self.inputs.movie[0])
+        """Name what comes from all movie runs; of several sessions there is no one to name."""
+        entities = self._entities(self.inputs.movie[0])
+        if len({run.session for run in self.inputs.movie}) > 1:
+            entities.pop("ses", None)
+        return entities
 
     def _localizer_entities(self) -> dict[str, str]:
         first = self.inputs.localizer[0]

@@ -39,9 +39,9 @@ def test_left_centres_are_left_and_right_ones_right():
 
 def test_contrast_weights_sum_to_zero():
     contrasts = read_analysis(default_analysis()).localizer.contrasts
-    assert contrasts["scene"].weights["house"] == contrasts["scene"].weights["scene"] == 0.5
+    assert contrasts["scene"].condition_weights["house"] == contrasts["scene"].condition_weights["scene"] == 0.5
     for contrast in contrasts.values():
-        assert sum(contrast.weights.values()) == pytest.approx(0)
+        assert sum(contrast.condition_weights.values()) == pytest.approx(0)
 
 
 def tables(content, runs_of):

@@ -28,7 +28,30 @@ def test_paths_are_absolute_and_have_the_usual_defaults():
 def test_derivatives_by_name_or_by_path():
     named = parse("bids out participant -d fmriprep=/prep".split())
     bare = parse("bids out participant --derivatives /prep".split())
-    assert named.derivatives == bare.derivatives == Path("/prep")
+    assert named.derivatives_dir == bare.derivatives_dir == Path("/prep")
+    assert named.derivatives == bare.derivatives == {"fmriprep": Path("/prep")}
+
+
+@pytest.mark.parametrize(
+    "words", ["-d fmriprep=/prep -d rois=/mine", "-d rois=/mine fmriprep=/prep"]
+)
+def test_several_derivatives(words):
+    settings = parse(f"bids out participant {words}".split())
+    assert settings.derivatives_dir == settings.dataset_dir("fmriprep") == Path("/prep")
+    assert settings.dataset_dir("rois") == Path("/mine")
+    assert settings.further_datasets == {"rois": Path("/mine")}
+    assert settings.dataset_dir("other") is None
+
+
+def test_derivatives_of_a_config_file_give_way_to_the_command_line(tmp_path):
+    file = tmp_path / "moviersa.toml"
+    file.write_text(to_toml(parse("b o group -d fmriprep=/prep -d rois=/mine".split())))
+    words = ["b", "o", "group", "--config-file", str(file)]
+    assert parse(words).derivatives == {"fmriprep": Path("/prep"), "rois": Path("/mine")}
+    changed = parse([*words, "-d", "rois=/other"]).derivatives
+    assert changed == {"fmriprep": Path("/prep"), "rois": Path("/other")}
+    file.write_text('derivatives = "/old"\n')
+    assert parse(words).derivatives_dir == Path("/old")
 
 
 def test_mem_is_mem_gb():
@@ -74,6 +97,9 @@ def test_a_space_may_have_a_resolution(tmp_path):
         ("b o participant --nprocs 0", "--nprocs"),
         ("b o participant --nprocs 1 --omp-nthreads 2", "--omp-nthreads"),
         ("b o participant -d aroma=/x", "aroma"),
+        ("b o participant -d fmriprep=/x -d fmriprep=/y", "fmriprep twice: /x and /y"),
+        ("b o participant -d raw=/x", "'raw' is no name"),
+        ("b o participant -d a_b=/x", "'a_b' is no name"),
         ("b o group --participant-label 01", "--participant-label"),
         ("b o group --dry-run --boilerplate-only", "--boilerplate-only"),
         ("b o group --analysis /no/such.yaml", "/no/such.yaml"),

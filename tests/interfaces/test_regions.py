@@ -9,8 +9,8 @@ import pytest
 import SimpleITK
 from nibabel import Nifti1Image
 
+from bidsapp.interfaces.functional_regions import FunctionalRegionMasks
 from bidsapp.interfaces.masks import load_masks
-from bidsapp.interfaces.regions import FunctionalRegionMasks
 
 SHAPE, AFFINE = (20, 20, 20), np.diag([3.0, 3.0, 3.0, 1.0])
 CENTRE = (30.0, 30.0, 30.0)
@@ -42,6 +42,8 @@ def find(tmp_path, monkeypatch):
         brain = write(tmp_path / "brain.nii.gz", np.ones(SHAPE))
         step = FunctionalRegionMasks(
             spec=SPEC,
+            hemispheres="joined",
+            runs=["1"],
             transforms={
                 "T1w->MNI152NLin6Asym": str(identity),
                 "MNI152NLin6Asym->T1w": str(identity),

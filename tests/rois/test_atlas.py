@@ -8,7 +8,7 @@ import pytest
 import SimpleITK
 
 from bidsapp.errors import InputError, UsageError
-from bidsapp.rois.atlas import atlas_regions, carry_atlas, maximum_probability
+from bidsapp.rois.atlas import atlas_regions, carry_atlas, maximum_probability, read_atlas
 from bidsapp.rois.transforms import carry_image
 
 LABELS = tuple(
@@ -94,7 +94,7 @@ def test_cropping_and_stacking_change_nothing(small_atlas):
     files, volumes, affine = small_atlas
     turn = SimpleITK.Euler3DTransform((0, 0, 0), 0.2, -0.1, 0.15, (3.0, -2.0, 4.0))
     target = np.array([[3.0, 0.1, 0, -35], [0, 3.0, -0.2, -30], [0, 0.1, 3.3, -20], [0, 0, 0, 1]])
-    carried = carry_atlas(files, turn, (24, 22, 18), target)
+    carried = carry_atlas(read_atlas(files), turn, (24, 22, 18), target)
     for (side, area), data in volumes.items():
         alone = carry_image(data / 100, affine, turn, (24, 22, 18), target)
         assert alone.max() > 0.1
@@ -105,7 +105,7 @@ def test_broken_volumes_are_named(small_atlas, tmp_path):
     files, volumes, affine = small_atlas
 
     def carry():
-        return carry_atlas(files, IDENTITY, (4, 4, 4), affine)
+        return carry_atlas(read_atlas(files), IDENTITY, (4, 4, 4), affine)
 
     def replace(data, its_affine=affine):
         nib.save(nib.Nifti1Image(data.astype(np.float32), its_affine), files["R", 2])
@@ -129,7 +129,7 @@ def test_an_area_found_in_nobody_is_empty_and_fractions_are_refused(small_atlas)
     for side in "LR":
         nib.save(nib.Nifti1Image(0 * volumes[side, 2].astype(np.uint8), affine), files[side, 2])
     shape = volumes["L", 1].shape
-    carried = carry_atlas(files, IDENTITY, shape, affine)
+    carried = carry_atlas(read_atlas(files), IDENTITY, shape, affine)
     assert not carried["L"][1].any()
     np.testing.assert_allclose(carried["R"][2], volumes["R", 3] / 100, atol=1e-6)
     assert atlas_regions(carried, ("a", "b", "c"), ("b",)).empty == ("b",)
@@ -138,7 +138,7 @@ def test_an_area_found_in_nobody_is_empty_and_fractions_are_refused(small_atlas)
             data = (volumes[side, area] / 100).astype(np.float32)
             nib.save(nib.Nifti1Image(data, affine), files[side, area])
     with pytest.raises(InputError, match="none is above 1"):
-        carry_atlas(files, IDENTITY, shape, affine)
+        carry_atlas(read_atlas(files), IDENTITY, shape, affine)
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,7 @@ def on_the_published_grid(wang):
     affine[:3, 3] += affine[:3, :3] @ low
     x, y, z = (int(n) for n in high - low)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    carried = carry_atlas(files, IDENTITY, (x, y, z), affine)
+    carried = carry_atlas(read_atlas(files), IDENTITY, (x, y, z), affine)
     return carried, {side: label[box] for side, label in labels.items()}
 
 
@@ -235,7 +235,7 @@ def test_on_other_grids_labels_differ_at_borders_only(wang, shared_data, grid):
         name = "tpl-MNI152NLin2009cAsym_res-02_desc-brain_mask.nii.gz"
         image = nib.load(shared_data / "templates" / name)
         shape, affine = (image.shape[0], 60, 60), image.affine
-    carried = carry_atlas(files, IDENTITY, shape, affine)
+    carried = carry_atlas(read_atlas(files), IDENTITY, shape, affine)
     found = atlas_regions(carried, LABELS, KEEP)
     every = atlas_regions(carried, LABELS, LABELS)
 

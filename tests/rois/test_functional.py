@@ -1,6 +1,7 @@
 """Planted peaks are found, and voxels are parted by the rules of place and contest."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -251,7 +252,15 @@ def test_weak_small_and_absent_regions_are_flagged():
         "left hemisphere: no brain voxel within 12 mm of the search centre",
         "0 of 80 voxels",
     )
-    assert found["RSC"].flags == (f"{found['RSC'].mask.sum()} of 80 voxels",)
+    n = found["RSC"].mask.sum()
+    assert found["RSC"].flags == (
+        f"right hemisphere: the localizer measured {found['RSC'].coverage['R']:.0%} of the search "
+        "sphere, under 75%",
+        f"spheres of 9 mm hold {n} voxels, fewer than the 80 asked for",
+        f"{n} of 80 voxels",
+    )
+    assert 0.2 < found["RSC"].coverage["R"] < 0.75
+    assert found["TOS"].coverage == {"L": 0}
 
 
 def test_voxels_without_a_t_are_never_chosen():
@@ -315,7 +324,7 @@ def test_beyond_the_localizers_view_there_is_no_region():
         for p in found.peaks
     ]
     carried = carry_regions(
-        [type(found)(found.name, found.mask, tuple(peaks_there), {}, ())],
+        [replace(found, peaks=tuple(peaks_there))],
         {"face": t}, AFFINE, BRAIN, away, FFA, FunctionalRegions(),
     )  # fmt: skip
     assert carried[0].mask.sum() == 0

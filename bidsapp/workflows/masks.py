@@ -1,0 +1,125 @@
+"""The user's own masks: found and read before anything is computed."""
+
+from pathlib import Path
+from typing import Any
+
+from bidsapp.analysis.spec import Analysis
+from bidsapp.dataset.derivatives import bids_uri
+from bidsapp.dataset.fmriprep import ParticipantInputs
+from bidsapp.dataset.masks import GivenFiles, Side, find_given, in_nobody
+from bidsapp.dataset.raw import participants_of
+from bidsapp.errors import InputError, UsageError
+from bidsapp.rois.masks import read_region
+from bidsapp.rois.transforms import FMRIPREP_TEMPLATE, template_transforms
+from bidsapp.settings import Settings
+
+
+def check_mask_dataset(settings: Settings, analysis: Analysis) -> None:
+    """Make sure that the dataset of masks is given, and that each mask is there for someone.
+
+    Raises
+    ------
+    InputError, UsageError
+        The dataset is not given or no folder, or nobody has a mask.
+    """
+    if settings.level != "participant" or not analysis.masks.regions:
+        return
+    root = _root(settings, analysis)
+    nobody = in_nobody(root, analysis.masks, participants_of(settings.bids_dir))
+    if nobody:
+        raise InputError(
+            f"no file in {root} fits {nobody[0]!r} for any participant of {settings.bids_dir}: "
+            "mend masks.regions, or the names of the files"
+        )
+
+
+def check_masks(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> list[str]:
+    """Read a participant's masks, keeping none; return sentences on regions that will be absent.
+
+    Raises
+    ------
+    InputError
+        A file is broken or no region, or its space cannot be reached.
+    """
+    if not analysis.masks.regions:
+        return []
+    given = _find(settings, analysis, person)
+    sentences = list(given.missing)
+    for region in analysis.masks.regions:
+        for file in given.files[region.name].values():
+            exact = _check_space(settings, person, file.path, file.space)
+            if not read_region(file.path, file.label, region.threshold).inside.any():
+                sentences.append(f"region {region.name}: {file.path} has no voxel of it")
+            if not exact:
+                sentences.append(
+                    f"the transform of another template stands in for {file.space}, the space of "
+                    f"{file.path}: 2 to 4 mm off"
+                )
+    if len(analysis.regions) == 1 and not any(given.files.values()):
+        raise InputError("; ".join(given.missing))
+    if analysis.hemispheres == "separate" and not all(r.sides for r in analysis.masks.regions):
+        _check_space(settings, person, None, FMRIPREP_TEMPLATE)
+    return sentences
+
+
+def mask_inputs(
+    settings: Settings, analysis: Analysis, person: ParticipantInputs
+) -> dict[str, dict[Side, dict[str, Any]]]:
+    """Return a participant's files as the step takes them: region, side, then what is known."""
+    root = _root(settings, analysis)
+    found = _find(settings, analysis, person).files
+    return {
+        name: {
+            side: {
+                "path": str(file.path),
+                "space": file.space,
+                "label": file.label,
+                "source": bids_uri(analysis.masks.dataset, root, file.path),
+            }
+            for side, file in files.items()
+        }
+        for name, files in found.items()
+    }
+
+
+def _root(settings: Settings, analysis: Analysis) -> Path:
+    name = analysis.masks.dataset
+    root = settings.dataset_dir(name)
+    if root is None:
+        raise UsageError(
+            f"the analysis takes masks from the dataset {name}: say where it is with -d {name}=PATH"
+        )
+    if not root.is_dir():
+        raise InputError(f"there is no folder {root}, which -d {name}=PATH names")
+    return root
+
+
+def _find(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> GivenFiles:
+    return find_given(
+        _root(settings, analysis),
+        analysis.masks,
+        person.participant,
+        person.movie[0].session,
+        settings.output_space,
+    )
+
+
+def _check_space(
+    settings: Settings, person: ParticipantInputs, path: Path | None, space: str
+) -> bool:
+    """Make sure that a space can be reached; tell whether by its own transforms."""
+    try:
+        return template_transforms(
+            person.transforms,
+            space,
+            settings.output_space,
+            settings.template_transform,
+            settings.allow_template_mismatch,
+        ).exact
+    except InputError as error:
+        what = (
+            f"the hemispheres of masks are parted in {space}"
+            if path is None
+            else f"{path} is in the space {space}"
+        )
+        raise InputError(f"{what}: {error}") from error
