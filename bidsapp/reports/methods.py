@@ -140,7 +140,8 @@ def _functional(analysis: Analysis, versions: Mapping[str, str]) -> str:
         f"{_glm(localizer, versions)} The functional regions were {names}. For each region and "
         f"hemisphere a published centre in {functional.template} was carried into the "
         f"participant's own space as a point; the voxel of highest t within {_between(radii)} mm "
-        f"of it became the centre of a sphere. {_sizes(analysis)} {contested} A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
+        f"of it became the centre of a sphere. {_sizes(analysis)} {contested} "
+        f"A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
         "fewer voxels, was kept and flagged."
     )
 
@@ -177,8 +178,8 @@ def _glm(localizer: Localizer, versions: Mapping[str, str]) -> str:
         f"The localizer (task {localizer.task}, {_runs(localizer.runs)}) was {smoothing} and "
         f"modelled with {_called('nilearn', versions)} ({_cite('nilearn')}) as blocks convolved "
         f"with {hrf}, with cosine drifts up to a period of {localizer.high_pass_s:g} s, "
-        f"{_NOISE[localizer.noise_model]}, and the confounds {confounds}. Contrasts weighed the "
-        f"mean of some conditions against the mean of others ({contrasts})."
+        f"{_NOISE[localizer.noise_model]}, and the confounds {confounds}. Contrasts weighed "
+        f"conditions against each other ({contrasts})."
     )
 
 

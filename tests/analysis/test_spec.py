@@ -39,7 +39,11 @@ def test_left_centres_are_left_and_right_ones_right():
 
 def test_contrast_weights_sum_to_zero():
     contrasts = read_analysis(default_analysis()).localizer.contrasts
-    assert contrasts["scene"].condition_weights["house"] == contrasts["scene"].condition_weights["scene"] == 0.5
+    assert (
+        contrasts["scene"].condition_weights["house"]
+        == contrasts["scene"].condition_weights["scene"]
+        == 0.5
+    )
     for contrast in contrasts.values():
         assert sum(contrast.condition_weights.values()) == pytest.approx(0)
 
