@@ -82,7 +82,7 @@ def describe(
 
 def _ignored(analysis: Analysis) -> tuple[str, ...]:
     """Name what BIDS does not know; ``hemi`` it has for surfaces, not yet for volumes' masks."""
-    hemispheres = ("*_hemi-*_mask.*",) if analysis.hemispheres == "separate" else ()
+    hemispheres = ("*_hemi-*",) if analysis.hemispheres == "separate" else ()
     return (*_BIDSIGNORE, *hemispheres)
 
 
