@@ -37,7 +37,7 @@ class Box:
         Without a point it is the grid's first voxel.
         """
         if not len(points_mm):
-            points_mm = affine[np.newaxis, :3, 3]
+            return cls((0, 0, 0), (1, 1, 1), np.asarray(affine, dtype=np.float64))
         inverse = np.linalg.inv(affine)
         indices = np.asarray(points_mm) @ inverse[:3, :3].T + inverse[:3, 3]
         margin = np.ceil(margin_mm / np.linalg.norm(affine[:3, :3], axis=0))

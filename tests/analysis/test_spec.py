@@ -1,3 +1,6 @@
+import csv
+from pathlib import Path
+
 import pytest
 import yaml
 
@@ -59,6 +62,15 @@ def contrast(content, plus, minus):
     content["localizer"]["contrasts"]["x"] = {"plus": [plus], "minus": [minus]}
 
 
+def weights(content, **of_conditions):
+    content["localizer"]["contrasts"]["face"] = {"weights": of_conditions}
+
+
+def mask(content, **keys):
+    region = {"name": "LOC", "file": "sub-{participant}/*.nii.gz", **keys}
+    content["masks"] = {"dataset": "rois", "regions": [region]}
+
+
 @pytest.mark.parametrize(
     ("change", "names"),
     [
@@ -78,6 +90,21 @@ def contrast(content, plus, minus):
         (lambda c: c.update(models=[]), ["models"]),
         (lambda c: c["denoise"]["censor"].update(fd=1), ["denoise.censor.fd", "min_volumes"]),
         (lambda c: c["denoise"]["censor"].update(after=1), ["denoise.censor", "before and after"]),
+        (lambda c: weights(c, face=1, body=-0.9), ["face", "sum to 0", "0.1"]),
+        (lambda c: weights(c, face=0, body=0), ["not all be 0"]),
+        (lambda c: weights(c, tool=1, body=-1), ["tool", "scramble"]),
+        (lambda c: c["localizer"]["contrasts"]["face"].update(weights={}), ["not both"]),
+        (lambda c: c["localizer"]["contrasts"].update(face={"plus": ["face"]}), ["plus and minus"]),
+        (lambda c: c.update(hemispheres="left"), ["hemispheres", "'joined' or 'separate'"]),
+        (lambda c: c["functional"]["regions"][0].update(voxels=2), ["regions.0.voxels"]),
+        (lambda c: c["atlas"].update(min_coverage=75), ["atlas.min_coverage"]),
+        (lambda c: mask(c, file="sub-{subject}/x.nii"), ["{subject}", "{participant}"]),
+        (lambda c: mask(c, file="sub-{participant/x.nii"), ["masks.regions.0.file"]),
+        (lambda c: mask(c, file={"L": "l", "R": "r"}, label={"L": 1}), ["same hemispheres"]),
+        (lambda c: mask(c, file={"both": "l", "R": "r"}), ["same hemispheres"]),
+        (lambda c: mask(c, label=1, threshold=0.5), ["not both"]),
+        (lambda c: mask(c, name="FFA"), ["region is listed twice"]),
+        (lambda c: mask(c, threshold=0), ["threshold", "greater than 0"]),
         (lambda c: c["robust"].update(min_lag_s="long"), ["robust.min_lag_s"]),
         (lambda c: c.update(comparators={"methods": ["cka", "cka"]}), ["comparator", "twice"]),
         (lambda c: c.update(comparators={"methods": ["tau"]}), ["methods.0", "'tau-a'"]),
@@ -111,3 +138,74 @@ def test_differing_keys_are_named_with_dots(content):
     content["models"] = ["pixels"]
     assert differing_keys(ours, Analysis.model_validate(content)) == ["models", "robust.min_lag_s"]
     assert differing_keys(ours, ours) == []
+
+
+def test_separate_hemispheres_are_regions_of_the_same_families(content):
+    content["hemispheres"] = "separate"
+    content["functional"]["regions"] = content["functional"]["regions"][:2]
+    del content["functional"]["regions"][1]["search"]["L"]
+    content["atlas"]["regions"] = ["V1v"]
+    content["masks"] = {
+        "regions": [
+            {"name": "LOC", "file": "a"},
+            {"name": "MT", "file": {"R": "b"}},
+            {"name": "V6", "file": "c", "label": {"R": 2, "L": "left"}},
+        ]
+    }
+    analysis = Analysis.model_validate(content)
+    assert analysis.region_sets == {
+        "functional": ("OFA_L", "OFA_R", "FFA_R"),
+        "atlas": ("V1v_L", "V1v_R"),
+        "mask": ("LOC_L", "LOC_R", "MT_R", "V6_L", "V6_R"),
+    }
+    assert analysis.region_names == sum(analysis.region_sets.values(), ())
+    assert Analysis.model_validate(analysis.model_dump(mode="json")) == analysis
+    content["hemispheres"] = "joined"
+    joined = Analysis.model_validate(content)
+    assert joined.region_sets["mask"] == ("LOC", "MT", "V6")
+    v6 = joined.masks.regions[2]
+    assert (v6.sides, v6.file_of("L"), v6.label_of("L"), v6.label_of("R")) == (
+        ("L", "R"), "c", "left", 2,
+    )  # fmt: skip
+
+
+def test_masks_alone_are_enough(content):
+    del content["localizer"]
+    content["functional"]["regions"] = content["atlas"]["regions"] = []
+    mask(content)
+    assert Analysis.model_validate(content).region_names == ("LOC",)
+
+
+def test_a_run_may_have_a_session_of_its_own(content):
+    content["movie"]["runs"][5]["session"] = "second"
+    movie = Analysis.model_validate(content).movie
+    assert movie.session_of(movie.runs[0]) == "movie"
+    assert movie.session_of(movie.runs[5]) == "second"
+    assert movie.sessions == ("movie", "second")
+
+
+def yaml_of(page: str, after: str):
+    """Read the first YAML block of a page of the documentation after some words."""
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
+    return yaml.safe_load(text[text.index(after) :].split("```yaml")[1].split("```")[0])
+
+
+def test_the_dataset_authors_contrasts_are_those_on_record(content, shared_data):
+    """The worked example of the documentation, against the authors' own design files."""
+    content["localizer"]["contrasts"] = yaml_of("analysis-file.md", "## The authors' contrasts")
+    content["functional"]["regions"] = []
+    ours = Analysis.model_validate(content).localizer.contrasts
+    path = shared_data / "studyforrest-visualrois/contrasts_from_fsf.tsv"
+    rows = {
+        row["name"]: row for row in csv.DictReader(path.read_text().splitlines(), delimiter="\t")
+    }
+    names = {
+        "body": "bodies", "face": "faces", "house": "houses", "object": "small objects",
+        "scene": "landscapes", "scramble": "scrambled pictures",
+    }  # fmt: skip
+    assert set(ours) == {"FFA", "PPA", "EBA", "LOC", "VIS", "FFAalt", "PPAalt", "EBAalt", "LOCalt"}
+    for name, contrast in ours.items():
+        theirs = rows[name.replace("alt", "_alt")]
+        for condition, column in names.items():
+            weight = contrast.condition_weights.get(condition, 0)
+            assert weight == float(theirs[column]), (name, condition)

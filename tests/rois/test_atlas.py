@@ -9,7 +9,9 @@ import SimpleITK
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.atlas import atlas_regions, carry_atlas, maximum_probability, read_atlas
+from bidsapp.rois.boxes import Box
 from bidsapp.rois.transforms import carry_image
+from bidsapp.tables.regions import RunCounts, whole_rows
 
 LABELS = tuple(
     "V1v V1d V2v V2d V3v V3d hV4 VO1 VO2 PHC1 PHC2 MST hMT LO2 LO1 V3b V3a "
@@ -156,9 +158,14 @@ def wang(shared_data):
 
 
 @pytest.fixture(scope="module")
-def on_the_published_grid(wang):
+def wang_read(wang):
+    return read_atlas(wang[0])
+
+
+@pytest.fixture(scope="module")
+def on_the_published_grid(wang, wang_read):
     """Probabilities and published labels in the box of the eleven areas, 1 mm."""
-    files, published = wang
+    published = wang[1]
     labels = {side: np.asarray(image.dataobj).astype(int) for side, image in published.items()}
     ours = np.isin(labels["L"], range(1, 12)) | np.isin(labels["R"], range(1, 12))
     low, high = np.argwhere(ours).min(axis=0), np.argwhere(ours).max(axis=0) + 1
@@ -166,7 +173,7 @@ def on_the_published_grid(wang):
     affine[:3, 3] += affine[:3, :3] @ low
     x, y, z = (int(n) for n in high - low)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    carried = carry_atlas(read_atlas(files), IDENTITY, (x, y, z), affine)
+    carried = carry_atlas(wang_read, IDENTITY, (x, y, z), affine)
     return carried, {side: label[box] for side, label in labels.items()}
 
 
@@ -227,15 +234,15 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("grid", GRIDS)
-def test_on_other_grids_labels_differ_at_borders_only(wang, shared_data, grid):
-    files, published = wang
+def test_on_other_grids_labels_differ_at_borders_only(wang, wang_read, shared_data, grid):
+    published = wang[1]
     shape, affine = (60, 38, 30), np.diag([3.0, 3.0, 3.3, 1.0])
     affine[:3, 3] = [-88.5, -110.0, -45.0]
     if grid == "2009c, 2 mm":
         name = "tpl-MNI152NLin2009cAsym_res-02_desc-brain_mask.nii.gz"
         image = nib.load(shared_data / "templates" / name)
         shape, affine = (image.shape[0], 60, 60), image.affine
-    carried = carry_atlas(read_atlas(files), IDENTITY, shape, affine)
+    carried = carry_atlas(wang_read, IDENTITY, shape, affine)
     found = atlas_regions(carried, LABELS, KEEP)
     every = atlas_regions(carried, LABELS, LABELS)
 
@@ -254,3 +261,73 @@ def test_on_other_grids_labels_differ_at_borders_only(wang, shared_data, grid):
     for side, counts in zip("LR", GRIDS[grid], strict=True):
         ours = [found.n_voxels[name][side] for name in KEEP]
         np.testing.assert_allclose(ours, counts, atol=2)
+
+
+THREE_MM = np.diag([3.0, 3.0, 3.3, 1.0])
+THREE_MM[:3, 3] = [-88.5, -110.0, -45.0]
+SMALL_AREAS = ("MST", "hMT", "IPS3", "IPS4", "IPS5", "SPL1", "FEF")
+
+
+@pytest.fixture(scope="module")
+def at_three_mm(wang_read):
+    """Small areas on a 3 x 3 x 3.3 mm grid, hemispheres separate: in a box, and on an image."""
+    extent = wang_read.extent_mm([LABELS.index(name) for name in SMALL_AREAS])
+    box = Box.around(extent, THREE_MM, 9.0)
+    in_box = carry_atlas(wang_read, IDENTITY, box.shape, box.affine)
+    on_image = carry_atlas(wang_read, IDENTITY, (60, 36, 42), THREE_MM)
+    return (
+        box,
+        atlas_regions(in_box, LABELS, SMALL_AREAS, "separate"),
+        atlas_regions(on_image, LABELS, SMALL_AREAS, "separate"),
+        atlas_regions(on_image, LABELS, SMALL_AREAS),
+    )
+
+
+def test_a_box_finds_what_the_image_finds_and_what_it_cuts_off(at_three_mm):
+    box, found, on_image, _ = at_three_mm
+    shape = on_image.dseg.shape
+    np.testing.assert_array_equal(box.place(found.dseg, shape), on_image.dseg)
+    outside = {name: found.mask(name).sum() - on_image.mask(name).sum() for name in found.regions}
+    assert outside["FEF_L"] > 0  # the image ends 5 mm behind the origin
+    assert outside["hMT_L"] == outside["hMT_R"] == 0
+
+
+def test_small_areas_at_three_mm_may_be_empty(at_three_mm):
+    """The published map at 1 mm has 3 voxels of MST on the left, 6 of IPS4 and none of IPS5."""
+    _, found, _, joined = at_three_mm
+    counts = {name: sum(sides.values()) for name, sides in found.n_voxels.items()}
+    assert found.regions[:4] == ("MST_L", "MST_R", "hMT_L", "hMT_R")
+    left = [counts[f"{name}_L"] for name in SMALL_AREAS]
+    right = [counts[f"{name}_R"] for name in SMALL_AREAS]
+    np.testing.assert_allclose(left, [0, 17, 11, 5, 2, 2, 13], atol=1)
+    np.testing.assert_allclose(right, [1, 11, 43, 13, 7, 7, 6], atol=1)
+    assert found.empty == ("MST_L",)
+    for name in SMALL_AREAS:
+        sides = joined.n_voxels[name]
+        both = joined.mask(name)
+        assert both.sum() == sum(sides.values())
+    rows = whole_rows(
+        "atlas",
+        found.n_voxels,
+        RunCounts(("1", "2"), [counts, counts], [counts, counts]),
+        0.75,
+    )
+    flags = {row["roi"]: row["flags"] for row in rows}
+    assert flags["MST_L"] == "no voxel in the left hemisphere; 0 voxels in a movie run: no RDM"
+    assert flags["MST_R"] == f"{counts['MST_R']} voxels in a movie run: no RDM"
+    assert flags["IPS5_L"] == f"{counts['IPS5_L']} voxels in a movie run: no RDM"
+    assert flags["hMT_R"] == ""
+    assert next(row for row in rows if row["roi"] == "MST_L")["coverage"] is None
+    of_both = {name: sum(sides.values()) for name, sides in joined.n_voxels.items()}
+    rows = whole_rows("atlas", joined.n_voxels, RunCounts(("1",), [of_both], [of_both]), 0.75)
+    (left, _) = (row for row in rows if row["roi"] == "MST")
+    assert "no voxel in the left hemisphere" in left["flags"]
+
+
+def test_separate_hemispheres_are_the_halves_of_the_joined(at_three_mm):
+    _, _, separate, joined = at_three_mm
+    for name in SMALL_AREAS:
+        left, right = separate.mask(f"{name}_L"), separate.mask(f"{name}_R")
+        np.testing.assert_array_equal(left | right, joined.mask(name))
+        assert not (left & right).any()
+        assert {"L": left.sum(), "R": right.sum()} == joined.n_voxels[name]

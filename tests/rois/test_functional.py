@@ -348,3 +348,87 @@ def test_priors_are_carried_as_points():
     left, right = native_priors(spec, shift)
     assert left == prior("FFA", "face", "L", (-41, -54, -17), 15.0)
     assert right == prior("FFA", "face", "R", (41, -54, -18), 12.0)
+
+
+BOTH = {
+    "L": SearchSphere(centre_mm=(-30, -10, -5), radius_mm=12),
+    "R": SearchSphere(centre_mm=(30, -10, -5), radius_mm=12),
+}
+
+
+def found_by(spec: FunctionalRegions, t: np.ndarray, hemispheres="joined"):
+    parted = spec.parted(hemispheres)
+    priors = native_priors(parted, SimpleITK.Transform(3, SimpleITK.sitkIdentity))
+    return {
+        region.name: region
+        for region in find_regions({"face": t}, {"face": t}, BRAIN, AFFINE, priors, parted)
+    }
+
+
+def test_separate_hemispheres_have_their_voxels_each():
+    """The count holds for each hemisphere, also where the other's response is far stronger."""
+    t = noise(4) + bump((-31, -11, -5), 20) + bump((29, -9, -5), 6)
+    region = FunctionalRegion(name="FFA", contrast="face", search=BOTH)
+    spec = FunctionalRegions(voxels=40, regions=(region,))
+    both = found_by(spec, t)["FFA"]
+    assert both.mask.sum() == 40
+    assert both.n_voxels["L"] > 30
+    sides = found_by(spec, t, "separate")
+    assert set(sides) == {"FFA_L", "FFA_R"}
+    for side, sign in (("L", -1), ("R", 1)):
+        part = sides[f"FFA_{side}"]
+        assert part.n_voxels == {side: 40}
+        assert (millimetres()[part.mask][:, 0] * sign > 0).all()
+        # The highest of its own sphere, against a plain sort.
+        near = np.linalg.norm(millimetres() - part.peaks[0].mm, axis=-1) <= 9 + 1e-4
+        lowest = np.sort(t[near & BRAIN])[-40]
+        np.testing.assert_array_equal(part.mask, near & BRAIN & (t >= lowest))
+
+
+def test_spheres_that_meet_at_the_midline_share_no_voxel():
+    search = {
+        "L": SearchSphere(centre_mm=(-3, -10, -5), radius_mm=6),
+        "R": SearchSphere(centre_mm=(3, -10, -5), radius_mm=6),
+    }
+    region = FunctionalRegion(name="RSC", contrast="face", search=search)
+    sides = found_by(FunctionalRegions(regions=(region,)), noise(8), "separate")
+    assert not (sides["RSC_L"].mask & sides["RSC_R"].mask).any()
+    assert sides["RSC_L"].mask.any()
+
+
+def test_a_region_may_have_a_size_of_its_own():
+    t = noise(5) + bump((-31, -11, -5), 9) + bump((29, -9, -5), 9)
+    small = FunctionalRegion(name="FFA", contrast="face", search=BOTH, voxels=20, sphere_mm=6)
+    greedy = FunctionalRegion(name="FFA", contrast="face", search=BOTH, voxels=500)
+    found = found_by(FunctionalRegions(regions=(small,)), t)["FFA"]
+    assert (found.wanted, found.mask.sum(), found.flags) == (20, 20, ())
+    apart = [np.linalg.norm(millimetres()[found.mask] - peak.mm, axis=-1) for peak in found.peaks]
+    assert np.min(apart, axis=0).max() <= 6 + 1e-4
+    found = found_by(FunctionalRegions(regions=(greedy,)), t)["FFA"]
+    n = found.mask.sum()
+    assert f"spheres of 9 mm hold {n} voxels, fewer than the 500 asked for" in found.flags
+    assert found.wanted == 500 > n
+
+
+def test_coverage_counts_the_sphere_beyond_the_image():
+    """Half of a sphere round a corner of the image's last plane lies outside."""
+    here = voxel_mm(20, 0, 10)
+    priors = [prior("OFA", "face", "L", here, 12.0)]
+    everywhere = np.ones(SHAPE, bool)
+    t = noise(2)
+    (found,) = find_regions(
+        {"face": t}, {"face": t}, everywhere, AFFINE, priors, FunctionalRegions()
+    )
+    count = sum(
+        np.linalg.norm(AFFINE[:3, :3] @ step) <= 12
+        for step in itertools.product(range(-5, 6), repeat=3)
+    )
+    inside = (np.linalg.norm(millimetres() - here, axis=-1) <= 12).sum()
+    assert found.coverage["L"] == pytest.approx(inside / count)
+    assert 0.5 < found.coverage["L"] < 0.65
+    t[:, :3] = np.nan  # not measured either
+    (found,) = find_regions(
+        {"face": t}, {"face": t}, everywhere, AFFINE, priors, FunctionalRegions()
+    )
+    assert found.coverage["L"] < 0.35
+    assert any("of the search sphere, under 75%" in flag for flag in found.flags)

@@ -210,6 +210,35 @@ def test_the_fit_equals_plain_nilearn(tmp_path, events, confounds_file, n_runs):
     assert all(2 <= i < 5 for i in peak)
 
 
+@pytest.mark.filterwarnings("ignore:Mean values of 0 observed")
+@pytest.mark.filterwarnings("ignore:.*Generation of a mask has been requested")
+def test_explicit_weights_equal_nilearns_contrast(tmp_path, events, confounds_file):
+    """Against nilearn's own reading of a formula, and sides against weights of the same scale."""
+    weights = {"house": 3, "face": -3}
+    contrasts = {
+        "weighted": Contrast(weights=weights),
+        "sides": Contrast(plus=("house",), minus=("face",)),
+    }
+    spec = spec_of().model_copy(update={"contrasts": contrasts})
+    design = design_matrix(events, motion_confounds(confounds_file, spec), N_VOLUMES, TR, 1.0, spec)
+    run = write_run(tmp_path, "run", 3, design)
+    maps = fit_localizer([run], spec)
+    constant = np.asarray(nib.load(run.bold).dataobj).std(axis=3) == 0
+    mask = nib.Nifti1Image(
+        ((np.asarray(nib.load(run.mask).dataobj) > 0) & ~constant).astype(np.uint8),
+        nib.load(run.mask).affine,
+    )
+    model = FirstLevelModel(mask_img=mask, smoothing_fwhm=4.0, noise_model="ar1")
+    model.fit([run.bold], design_matrices=[design])
+    plain = model.compute_contrast("3 * house - 3 * face", output_type="all")
+    for name, statistic in (("t", "stat"), ("z", "z_score"), ("effect", "effect_size")):
+        ours = getattr(maps["weighted"], name).get_fdata()
+        np.testing.assert_allclose(ours, plain[statistic].get_fdata(), rtol=1e-5, atol=1e-5)
+    t = maps["weighted"].t.get_fdata()
+    np.testing.assert_allclose(t, maps["sides"].t.get_fdata(), rtol=1e-5, atol=1e-6)
+    assert np.abs(t).max() > 5
+
+
 def test_broken_input_is_named(tmp_path, events):
     spec = spec_of(confounds=())
     design = design_matrix(events, None, N_VOLUMES, TR, 1.0, spec)
