@@ -111,7 +111,7 @@ class AtlasRegions(Part):
 
     name: Label = "Wang2015"
     template: str = "MNI152NLin6Asym"
-    min_coverage: Share = 0.75  # of a region's voxels, inside the brain mask of each movie run
+    min_coverage: Share = 0.8  # of a region's voxels, inside the brain mask of each movie run
     regions: tuple[str, ...] = ()
 
     def named(self, hemispheres: Hemispheres) -> tuple[Region, ...]:
@@ -194,7 +194,7 @@ class MaskRegions(Part):
     """Regions from files, and the dataset (``-d NAME=PATH``) that they lie in."""
 
     dataset: Annotated[str, Field(pattern="^[0-9a-zA-Z]+$")] = "fmriprep"
-    min_coverage: Share = 0.75  # of a region's voxels, inside the brain mask of each movie run
+    min_coverage: Share = 0.8  # of a region's voxels, inside the brain mask of each movie run
     regions: tuple[MaskRegion, ...] = ()
 
     def named(self, hemispheres: Hemispheres) -> tuple[Region, ...]:

@@ -23,6 +23,8 @@ from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rd
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import DISTANCES
+from bidsapp.tables import notes
+from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import Row, region_rows
 from bidsapp.tables.regions import LEAST_VOXELS
 
@@ -96,7 +98,13 @@ class BrainRDMs(SimpleInterface):
     def _autocorrelation(self, patterns: RegionPatterns) -> pd.DataFrame:
         inputs = self.inputs
         rows = [
-            {"roi": name, "run": inputs.entities["run"], "lag_s": lag, "r": r}
+            {
+                "roi": name,
+                "run": inputs.entities["run"],
+                "lag_s": lag,
+                "r": r,
+                "note": _why_no_r(series.shape[1], r),
+            }
             for name, series in patterns.series.items()
             for lag, r in zip(
                 inputs.lags_s,
@@ -104,7 +112,13 @@ class BrainRDMs(SimpleInterface):
                 strict=True,
             )
         ]
-        return pd.DataFrame(rows, columns=["roi", "run", "lag_s", "r"])
+        return pd.DataFrame(rows, columns=list(describe("autocorrelation", "participant")))
+
+
+def _why_no_r(n_voxels: int, r: float) -> str | None:
+    if np.isfinite(r):
+        return None
+    return notes.LAG_TOO_LONG if n_voxels else notes.NO_VOXELS
 
 
 def denoised(

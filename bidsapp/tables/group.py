@@ -146,6 +146,7 @@ def _comparisons(
     table["n"] = test.n.ravel().astype(int)
     table["diff_z"] = test.mean.ravel()
     add_tests(table, test, difference, families, len(pairs), seed)
+    table["note"] = [notes.TOO_FEW_PARTICIPANTS if n < 2 else None for n in table["n"]]
     return table
 
 

@@ -10,6 +10,8 @@ from bidsapp.analysis.spec import Analysis
 from bidsapp.rsa.inference import finite_mean, finite_sd
 from bidsapp.rsa.similarity import joined, similarity
 from bidsapp.rsa.study import StudyProducts
+from bidsapp.tables import notes
+from bidsapp.tables.columns import describe
 from bidsapp.tables.scores import layer_columns
 
 
@@ -31,7 +33,8 @@ def lag_table(
     Returns
     -------
     pandas.DataFrame
-        Columns fit, roi, model, min_lag_s, n, r_mean, r_sd; over participants' means over runs.
+        Columns fit, roi, model, min_lag_s, n, r_mean, r_sd, note; over participants of their means
+        over runs.
     """
     columns = layer_columns(layers)
     parts = []
@@ -51,8 +54,8 @@ def lag_table(
         part["n"] = np.isfinite(r).sum(axis=-1).ravel()
         part["r_mean"] = finite_mean(r, -1).ravel()
         part["r_sd"] = finite_sd(r, -1).ravel()
+        part["note"] = [None if n else notes.NOBODY for n in part["n"]]
         parts.append(part)
     if not parts:
-        names = ["fit", "roi", "model", "min_lag_s", "n", "r_mean", "r_sd"]
-        return pd.DataFrame(columns=names)
+        return pd.DataFrame(columns=list(describe("lag")))
     return pd.concat(parts, ignore_index=True)

@@ -37,8 +37,8 @@ def participant_tables(
     -------
     dict
         ``similarity``: mode, fit, roi, model, run, r, n_pairs, note. ``weights``: mode, fit, roi,
-        model, run, layer, weight; ``run`` is the one left out. ``unique``: mode, fit, roi, control,
-        target, n_runs, r, delta_r2, note; means over runs left out, since each pair of models
+        model, run, layer, weight, note; ``run`` is the one left out. ``unique``: mode, fit, roi,
+        control, target, n_runs, r, delta_r2, note; means over runs left out, since each pair of models
         and run would be ten times as many rows as all else.
     """
     scores = list(all_scores(study, layers, analysis))
@@ -95,13 +95,15 @@ def _weights(
     names = [run.run for run in scores.runs]
     parts = []
     for r, roi in enumerate(regions):
-        for weights, (model, its_layers) in zip(
-            scores.similarity.weights, layers.items(), strict=True
+        for m, (weights, (model, its_layers)) in enumerate(
+            zip(scores.similarity.weights, layers.items(), strict=True)
         ):
             part = pd.DataFrame(product(names, its_layers), columns=["run", "layer"])
             part.insert(0, "roi", roi)
             part.insert(1, "model", model)
             part["weight"] = weights[r, 0].ravel()
+            said = [notes.joined(_notes(scores, m, r, i)) for i in range(len(names))]
+            part["note"] = np.repeat(np.array(said, dtype=object), len(its_layers))
             parts.append(part)
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "mode", scores.mode)

@@ -89,10 +89,12 @@ def quality_table(rows: Sequence[Row], runs: pd.DataFrame, regions: pd.DataFrame
     runs
         The runs table, whose columns are repeated for each region.
     regions
-        The regions table; the coverage of a region is the lower of its hemispheres'.
+        The regions table; that of functional regions says what of a search sphere was measured,
+        and is no coverage of the region.
     """
     columns = list(describe("quality", "participant"))
-    coverage = pd.to_numeric(regions["coverage"]).groupby(regions["roi"]).min()
+    whole = regions[regions["kind"] != "functional"]
+    coverage = pd.to_numeric(whole["coverage"]).groupby(whole["roi"]).min()
     table = pd.DataFrame(rows)
     table["coverage"] = table["roi"].map(coverage)
     table["flags"] = [_joined(_region_flags(row)) for row in table.to_dict("records")]

@@ -173,14 +173,14 @@ def _quality_files(
     settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
 ) -> dict[str, list[str]]:
     """Name each participant's tables of runs and quality; none for one whose are not there."""
-    tree, movie = OutputTree(settings.output_dir), analysis.movie
+    tree, task = OutputTree(settings.output_dir), analysis.movie.task
     found = {}
     for label in sorted({label for files in brain_rdms.values() for label in files}):
         paths = [
-            tree.path("participant_stats", sub=label, ses=movie.session, task=movie.task, desc=desc)
+            tree.find("participant_stats", label, task=task, desc=desc)
             for desc in ("runs", "quality")
         ]
-        found[label] = [str(p) for p in paths] if all(p.is_file() for p in paths) else []
+        found[label] = [str(path) for path in paths] if all(paths) else []
     return found
 
 

@@ -14,9 +14,9 @@ TABLES = {
 }
 DESIGN = {
     ("participant", "similarity"): "mode fit roi model run r n_pairs note",
-    ("participant", "weights"): "mode fit roi model run layer weight",
+    ("participant", "weights"): "mode fit roi model run layer weight note",
     ("participant", "unique"): "mode fit roi control target n_runs r delta_r2 note",
-    ("participant", "autocorrelation"): "roi run lag_s r",
+    ("participant", "autocorrelation"): "roi run lag_s r note",
     ("group", "similarity"): (
         "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper ci_low "
         "ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note"
@@ -26,9 +26,9 @@ DESIGN = {
         "q_fdr p_signflip note"
     ),
     ("group", "comparisons"): (
-        "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip"
+        "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip note"
     ),
-    ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd",
+    ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd note",
     ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",
     ("participant", "comparators"): "mode method roi model layer run r n_pairs note",
     ("group", "comparators"): (

@@ -22,7 +22,7 @@ def test_every_combination_has_its_row(runs, analysis):
     tables = tables_of(runs, analysis)
     similarity, weights = tables["similarity"], tables["weights"]
     assert list(similarity) == ["mode", "fit", "roi", "model", "run", "r", "n_pairs", "note"]
-    assert list(weights) == ["mode", "fit", "roi", "model", "run", "layer", "weight"]
+    assert list(weights) == ["mode", "fit", "roi", "model", "run", "layer", "weight", "note"]
     assert len(similarity) == 2 * 3 * 3 * 2 * 4
     assert len(weights) == 2 * 3 * 3 * 3 * 4
     assert list(tables["unique"]) == list(describe("unique", "participant"))

@@ -36,7 +36,11 @@ def runs(*displacement: float) -> pd.DataFrame:
 
 def regions() -> pd.DataFrame:
     return pd.DataFrame(
-        {"roi": ["FFA", "FFA", "V1v", "V1v"], "coverage": [np.nan, np.nan, 0.9, 0.5]}
+        {
+            "roi": ["FFA", "FFA", "V1v", "V1v"],
+            "kind": ["functional", "functional", "atlas", "atlas"],
+            "coverage": [0.3, 0.9, 0.9, 0.5],
+        }
     )
 
 

@@ -85,11 +85,13 @@ def test_an_empty_region_has_its_rows_and_a_note(sessions):
         assert len(table.loc["hV4"]) == len(table.loc["V1v"]) > 0
         assert table.loc["hV4", values].isna().all()
         assert table.loc["V1v", values].notna().any()
+        assert table.loc["hV4", "note"].str.startswith("region ").all()
     for desc, value in (("similarity", "r_mean"), ("comparisons", "diff_z"), ("lag", "r_mean")):
         table = read(sessions.out / f"group/task-film_desc-{desc}_stats.tsv").set_index("roi")
         assert (table.loc["hV4", "n"] == 0).all()
         assert table.loc["hV4", value].isna().all()
         assert (table.loc["V1v", "n"] == 2).all()
+        assert table.loc["hV4", "note"].str.contains("participant").all()
         assert len(table.loc["hV4"]) == len(table.loc["V1v"])
     group = read(sessions.out / "group/task-film_desc-similarity_stats.tsv").set_index("roi")
     assert group.loc["hV4", "note"].str.contains("fewer than 2 participants").all()

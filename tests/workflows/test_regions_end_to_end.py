@@ -178,7 +178,7 @@ def test_a_run_that_cuts_regions_off_lowers_their_coverage(done):
     table = regions_of(done, "01")
     row = table.loc["V1v_L"]
     assert row["coverage"] == row["fewest_voxels"] / row["n_voxels"] < 1
-    assert "inside the brain mask of run 3, under 75%" in row["flags"]
+    assert "inside the brain mask of run 3, under 80%" in row["flags"]
     assert table.loc["LOC_R", "coverage"] > row["coverage"]
 
 
