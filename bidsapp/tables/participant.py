@@ -38,8 +38,8 @@ def participant_tables(
     dict
         ``similarity``: mode, fit, roi, model, run, r, n_pairs, note. ``weights``: mode, fit, roi,
         model, run, layer, weight, note; ``run`` is the one left out. ``unique``: mode, fit, roi,
-        control, target, n_runs, r, delta_r2, note; means over runs left out, since each pair of models
-        and run would be ten times as many rows as all else.
+        control, target, n_runs, r, delta_r2, note; means over runs left out, since each pair of
+        models and run would be ten times as many rows as all else.
     """
     scores = list(all_scores(study, layers, analysis))
     return {
