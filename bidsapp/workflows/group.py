@@ -159,14 +159,12 @@ def comparator_tables(settings: Settings, analysis: Analysis) -> dict[str, Path]
     """Find the participants' comparators in OUTPUT_DIR, if the analysis has any."""
     if not analysis.comparators.methods:
         return {}
-    tree, movie = OutputTree(settings.output_dir), analysis.movie
+    tree, task = OutputTree(settings.output_dir), analysis.movie.task
     paths = {
-        label: tree.path(
-            "participant_stats", sub=label, ses=movie.session, task=movie.task, desc="comparators"
-        )
+        label: tree.find("participant_stats", label, task=task, desc="comparators")
         for label in tree.participants()
     }
-    return {label: path for label, path in paths.items() if path.is_file()}
+    return {label: path for label, path in paths.items() if path is not None}
 
 
 def _quality_files(

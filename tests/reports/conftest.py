@@ -131,7 +131,8 @@ class MadeUp:
         path = self.tree.path(
             "participant_stats", sub=participant, ses="movie", task="movie", desc=desc
         )
-        write_table(path, table, describe(desc, "participant"))
+        columns = describe(desc, "participant")
+        write_table(path, table.reindex(columns=list(columns)), columns)
 
     def similarity(self, random: np.random.Generator) -> pd.DataFrame:
         a = self.analysis
