@@ -219,7 +219,7 @@ def test_unknown_region(study, refused):
 
 def test_no_region(study, refused):
     study.change_analysis(atlas=None, functional=None)
-    refused(USAGE, study.analysis, "no region", "functional.regions or atlas.regions")
+    refused(USAGE, study.analysis, "no region", "functional.regions, atlas.regions or masks.regions")
 
 
 @pytest.mark.parametrize("level", ["stimulus", "participant", "group"])
