@@ -219,7 +219,9 @@ def test_unknown_region(study, refused):
 
 def test_no_region(study, refused):
     study.change_analysis(atlas=None, functional=None)
-    refused(USAGE, study.analysis, "no region", "functional.regions, atlas.regions or masks.regions")
+    refused(
+        USAGE, study.analysis, "no region", "functional.regions, atlas.regions or masks.regions"
+    )
 
 
 @pytest.mark.parametrize("level", ["stimulus", "participant", "group"])
