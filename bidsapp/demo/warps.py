@@ -20,10 +20,27 @@ LPS = np.array([-1.0, -1.0, 1.0])
 # The second template, as a map of points of the first: about 4 mm apart over the visual brain.
 SECOND_SCALE = np.array([1.02, 1.025, 0.99])
 SECOND_SHIFT_MM = np.array([0.5, -1.0, 2.8])
-FIELD_ORIGIN_MM = np.array([-110.0, -150.0, -85.0])
-FIELD_SHAPE = (45, 37, 33)
-FIELD_STEP_MM = 5.0
 _HDF5 = Lock()  # the library behind ITK's files is not safe to use from two threads
+
+
+@dataclass(frozen=True)
+class FieldBox:
+    """Where in the template displacements are stored: first point and spacing in mm, and shape."""
+
+    origin_mm: tuple[float, float, float] = (-110.0, -150.0, -85.0)
+    shape: tuple[int, int, int] = (45, 37, 33)
+    step_mm: float = 5.0
+
+    def points(self) -> Floats:
+        """Points (n, 3) in RAS, in the order of (z, y, x) over LPS."""
+        x, y, z = (
+            self.origin_mm[axis] + self.step_mm * np.arange(self.shape[axis]) for axis in range(3)
+        )
+        z_grid, y_grid, x_grid = np.meshgrid(z, y[::-1], x[::-1], indexing="ij")
+        return np.column_stack([x_grid.ravel(), y_grid.ravel(), z_grid.ravel()])
+
+
+DEMO_BOX = FieldBox()
 
 
 @dataclass(frozen=True)
@@ -88,16 +105,16 @@ def in_first_template(template: str, points: Floats) -> Floats:
     return carried
 
 
-def write_transforms(folder: Path, prefix: str, warp: Warp) -> None:
+def write_transforms(folder: Path, prefix: str, warp: Warp, box: FieldBox = DEMO_BOX) -> None:
     """Write the four composite transforms that fMRIPrep leaves beside an anatomical image.
 
     ITK maps points opposite to images: ``from-T1w_to-TEMPLATE`` makes an image in the template, and
     so carries template points to native ones.
     """
-    points = _field_points()
+    points = box.points()
     affine = _affine(warp.matrix, warp.offset)
-    waves = _field(warp.waves(points))
-    unwaves = _field(warp.unwave(points) - points)
+    waves = _field(warp.waves(points), box)
+    unwaves = _field(warp.unwave(points) - points, box)
     second = _affine(np.diag(SECOND_SCALE), SECOND_SHIFT_MM)
     # In a composite the last transform is applied first.
     for template, before, after in (
@@ -117,21 +134,13 @@ def _affine(matrix: Floats, offset: Floats) -> SimpleITK.AffineTransform:
     return transform
 
 
-def _field_points() -> Floats:
-    """Points (n, 3) of the displacement field in RAS, in the order of (z, y, x) over LPS."""
-    x, y, z = (
-        FIELD_ORIGIN_MM[axis] + FIELD_STEP_MM * np.arange(FIELD_SHAPE[axis]) for axis in range(3)
-    )
-    z_grid, y_grid, x_grid = np.meshgrid(z, y[::-1], x[::-1], indexing="ij")
-    return np.column_stack([x_grid.ravel(), y_grid.ravel(), z_grid.ravel()])
-
-
-def _field(displacements: Floats) -> SimpleITK.DisplacementFieldTransform:
+def _field(displacements: Floats, box: FieldBox) -> SimpleITK.DisplacementFieldTransform:
     image = SimpleITK.GetImageFromArray(
-        (displacements * LPS).reshape(*FIELD_SHAPE[::-1], 3), isVector=True
+        (displacements * LPS).reshape(*box.shape[::-1], 3), isVector=True
     )
-    image.SetSpacing([FIELD_STEP_MM] * 3)
-    image.SetOrigin((_field_points()[0] * LPS).tolist())
+    image.SetSpacing([box.step_mm] * 3)
+    last = np.asarray(box.origin_mm) + box.step_mm * (np.asarray(box.shape) - 1)
+    image.SetOrigin([-last[0], -last[1], box.origin_mm[2]])
     return SimpleITK.DisplacementFieldTransform(SimpleITK.Cast(image, SimpleITK.sitkVectorFloat64))
 
 

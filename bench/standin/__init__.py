@@ -1,0 +1,1 @@
+"""A stand-in of studyforrest: true names, sizes and events, with planted responses."""
