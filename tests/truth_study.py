@@ -24,7 +24,8 @@ from bidsapp.workflows.group import brain_rdm_files, init_group_wf
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import model_rdm_files
 from bidsapp.workflows.participant import init_participants_wf, init_single_participant_wf
-from bidsapp.workflows.stimulus import make_models, plan_models
+from bidsapp.workflows.planning import plan_models
+from bidsapp.workflows.stimulus import make_models
 
 
 @dataclass(frozen=True)

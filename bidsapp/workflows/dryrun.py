@@ -1,42 +1,107 @@
-"""What ``--dry-run`` says: what is there, what is missing, what would be made."""
+"""What ``--dry-run`` says: what is there, what is missing, what would be made.
 
-from collections.abc import Iterator
+Of the libraries that steps run with (nipype, torch) none is imported unless it is needed to tell.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 
 import numpy as np
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
-from bidsapp.interfaces.masks import read_mask
-from bidsapp.interfaces.searchlight import centres
-from bidsapp.rsa.searchlight import expected_seconds
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import FilmFacts, film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
-from bidsapp.workflows.film import FilmPlan
+from bidsapp.workflows.bookkeeping import end, say
+from bidsapp.workflows.checks import check_participant
+from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.found import describe_participant
-from bidsapp.workflows.inputs import Inputs
-from bidsapp.workflows.models import layers_of
+from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.models import layers_of, made_repetition_time, missing_models
+from bidsapp.workflows.planning import check_makeable, plan_models
+
+_Missing = Mapping[str, Collection[str]]  # run to models
 
 
-def describe_run(settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan) -> str:
-    """Say what the stimulus or participant level would do."""
+def run(settings: Settings, analysis: Analysis) -> int:
+    """Say what the stimulus or participant level would do; return the exit status.
+
+    Raises
+    ------
+    InputError, UsageError
+        What would keep the level from running.
+    """
+    if settings.level == "stimulus":
+        inputs = find_inputs(settings, analysis, everyone=True)
+        plan = plan_models(settings, analysis, inputs)
+        missing: _Missing = models_to_make(settings, analysis, plan)
+        return say(_describe(settings, analysis, inputs, plan, missing))
+    models_tr = made_repetition_time(settings, analysis)
+    check = partial(check_participant, analysis=analysis, models_tr=models_tr)
+    inputs = find_inputs(settings, analysis, check=check)
+    if settings.participant_label:
+        missing = missing_models(settings, analysis, inputs.movie_runs)
+        narrowed = _plan_of_few(settings, analysis, inputs, missing)
+        say(_describe(settings, analysis, inputs, narrowed, missing))
+    else:
+        plan = plan_models(settings, analysis, find_inputs(settings, analysis, everyone=True))
+        missing = models_to_make(settings, analysis, plan)
+        say(_describe(settings, analysis, inputs, plan, missing))
+    return end(inputs.unusable)
+
+
+def _plan_of_few(
+    settings: Settings, analysis: Analysis, inputs: Inputs, missing: _Missing
+) -> FilmPlan | None:
+    """Check the film against the participants asked for; nobody else's files are opened.
+
+    Model RDMs take everyone's events, but a dry run of one participant must not: in a dataset of
+    hundreds that would be gigabytes.
+    """
+    if not missing:
+        return None
+    plan = plan_film(analysis, inputs.participants, settings.stimuli_dir)
+    check_makeable(settings, analysis, {model for models in missing.values() for model in models})
+    return plan
+
+
+def _describe(
+    settings: Settings,
+    analysis: Analysis,
+    inputs: Inputs,
+    plan: FilmPlan | None,
+    missing: _Missing,
+) -> str:
     lines = [f"moviersa {settings.level}, analysis '{analysis.name}', space {settings.full_space}"]
     lines += ["", "Participants"]
     for person in inputs.participants:
         lines += describe_participant(person, settings.full_space)
     lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
-    lines += ["", f"Film (TR {plan.repetition_time:g} s)", *_films(plan, analysis.movie.frame_step)]
-    lines += [f"  warning: {warning}" for warning in plan.warnings]
-    lines += ["", "Models", *_models(settings, analysis, plan)]
+    if plan is not None:
+        films = _films(plan, analysis.movie.frame_step)
+        lines += ["", f"Film (TR {plan.repetition_time:g} s)", *films]
+        lines += [f"  warning: {warning}" for warning in plan.warnings]
+        if settings.level == "participant" and settings.participant_label:
+            lines += [f"  {_others(analysis)}"]
+    lines += ["", "Models", *_models(settings, analysis, inputs, missing)]
     if settings.level == "participant":
         lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
         lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
         lines += _searchlight(settings, analysis, inputs.participants[0])
     return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
+
+
+def _others(analysis: Analysis) -> str:
+    if analysis.movie.frame_timing == "nominal":
+        return "not looked at: scans of the dataset's other participants"
+    return (
+        "frames as these participants saw them; the RDMs will be made with the median onsets of "
+        "all participants, whose files are not opened here"
+    )
 
 
 def _films(plan: FilmPlan, frame_step: int) -> Iterator[str]:
@@ -78,18 +143,26 @@ def _picture(framing: Framing, facts: FilmFacts) -> str:
     )
 
 
-def _models(settings: Settings, analysis: Analysis, plan: FilmPlan) -> Iterator[str]:
-    missing = models_to_make(settings, analysis, plan)
-    longest = max(len(film.volume_times) for film in plan.runs)
+def _models(
+    settings: Settings, analysis: Analysis, inputs: Inputs, missing: _Missing
+) -> Iterator[str]:
     for model in analysis.models:
         absent = [run for run, models in missing.items() if model in models]
         state = f"to be made for runs {', '.join(absent)}" if absent else "made"
         if analysis.feature_table(model):
             yield f"  {model}: feature table; {state}"
         else:
-            entry = find_model(model, settings.model_catalogue)
-            gigabytes = scratch_bytes(entry, longest) / 1e9
-            yield f"  {model}: {len(entry.layers)} layers, {gigabytes:.2f} GB of scratch; {state}"
+            size = f", {_scratch_gb(settings, inputs, model):.2f} GB of scratch" if absent else ""
+            layers = len(find_model(model, settings.model_catalogue).layers)
+            yield f"  {model}: {layers} layers{size}; {state}"
+
+
+def _scratch_gb(settings: Settings, inputs: Inputs, model: str) -> float:
+    """Scratch that a model's longest run takes; only its network tells how many units it has."""
+    from bidsapp.vision.features import scratch_bytes  # brings torch
+
+    longest = max(run.n_volumes for person in inputs.participants for run in person.movie)
+    return scratch_bytes(find_model(model, settings.model_catalogue), longest) / 1e9
 
 
 def _made(analysis: Analysis) -> Iterator[str]:
@@ -110,6 +183,11 @@ def _searchlight(
     spec = analysis.searchlight
     if not analysis.mapped_models:
         return
+    # Imported late: they bring nipype.
+    from bidsapp.interfaces.masks import read_mask
+    from bidsapp.interfaces.searchlight import centres
+    from bidsapp.rsa.searchlight import expected_seconds
+
     yield f"Searchlight: {len(spec.names)} maps ({', '.join(spec.names)})"
     brain, _ = read_mask(str(person.movie[0].mask))
     n_centres = len(centres(brain, spec.stride))

@@ -30,6 +30,11 @@ class Inputs:
     participants: tuple[ParticipantInputs, ...]
     unusable: Mapping[str, str]
 
+    @property
+    def movie_runs(self) -> list[str]:
+        """Movie runs that any participant has."""
+        return sorted({run.run for person in self.participants for run in person.movie})
+
 
 def find_inputs(
     settings: Settings,

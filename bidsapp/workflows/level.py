@@ -24,5 +24,7 @@ def run_level(settings: Settings, analysis: Analysis) -> int:
     if settings.boilerplate_only:
         start(settings, analysis)
         return 0
-    status: int = import_module(f"bidsapp.workflows.{settings.level}").run(settings, analysis)
+    apart = settings.dry_run and settings.level != "group"
+    module = "dryrun" if apart else settings.level
+    status: int = import_module(f"bidsapp.workflows.{module}").run(settings, analysis)
     return status

@@ -26,7 +26,7 @@ from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
 from bidsapp.rois.transforms import TemplateTransforms
 from bidsapp.settings import FMRIPREP, Settings
-from bidsapp.workflows.bookkeeping import end, facts_of, say, start, withdraw
+from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw
 from bidsapp.workflows.checks import check_participant
 from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
@@ -50,16 +50,13 @@ def run(settings: Settings, analysis: Analysis) -> int:
     """Run the participant level; return the exit status."""
     inputs = _find_inputs(settings, analysis)
     plan = None
-    if settings.dry_run or missing_models(settings, analysis, _runs(inputs)):
-        # Imported late: it brings torch, which most runs of this level do not need.
-        from bidsapp.workflows import dryrun, stimulus
+    if missing_models(settings, analysis, inputs.movie_runs):
+        # Imported late: they bring torch, which most runs of this level do not need.
+        from bidsapp.workflows import planning, stimulus
 
         # Frames are placed by all participants' events: RDMs must not depend on who is asked.
         everyone = find_inputs(settings, analysis, everyone=True)
-        plan = stimulus.plan_models(settings, analysis, everyone)
-        if settings.dry_run:
-            say(dryrun.describe_run(settings, analysis, inputs, plan))
-            return end(inputs.unusable)
+        plan = planning.plan_models(settings, analysis, everyone)
     validate_bids(settings)
     _warn(inputs)
     log_dir = start(settings, analysis)
@@ -104,8 +101,7 @@ def _find_inputs(settings: Settings, analysis: Analysis) -> Inputs:
         asked = settings.participant_label
         raw = open_raw(settings.bids_dir, asked, settings.bids_database_dir)
         check_derivatives(settings.derivatives_dir, settings.bids_dir, asked)
-        if not settings.dry_run:
-            withdraw(settings, analysis, raw.participants)
+        withdraw(settings, analysis, raw.participants)
         raise
 
 
@@ -116,11 +112,6 @@ def _warn(inputs: Inputs) -> None:
             LOGGER.warning("sub-%s: %s", person.participant, sentence)
     for label, reason in inputs.unusable.items():
         LOGGER.warning("sub-%s cannot be analysed: %s", label, reason)
-
-
-def _runs(inputs: Inputs) -> list[str]:
-    """Movie runs that any participant has."""
-    return sorted({run.run for person in inputs.participants for run in person.movie})
 
 
 def init_participants_wf(

@@ -8,27 +8,21 @@ from pathlib import Path
 from nipype.pipeline import engine
 
 from bidsapp import __version__
-from bidsapp.analysis.spec import Analysis, FeatureTable
+from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import desc_labels
-from bidsapp.dataset.raw import read_events
-from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
 from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
-from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.feature_tables import check_table
-from bidsapp.vision.features import find_device
-from bidsapp.vision.networks.loading import find_checkpoint
 from bidsapp.vision.runs import PlacedRun
-from bidsapp.workflows.bookkeeping import say, start
-from bidsapp.workflows.dryrun import describe_run
+from bidsapp.workflows.bookkeeping import start
 from bidsapp.workflows.engine import run_workflow
-from bidsapp.workflows.film import FilmPlan, framing_of, plan_film
+from bidsapp.workflows.film import FilmPlan, framing_of
 from bidsapp.workflows.fingerprints import models_to_make
-from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import dissimilarity, model_rdm_files, note_warnings
+from bidsapp.workflows.planning import plan_models
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -38,27 +32,11 @@ def run(settings: Settings, analysis: Analysis) -> int:
     """Run the stimulus level; return the exit status."""
     inputs = find_inputs(settings, analysis, everyone=True)
     plan = plan_models(settings, analysis, inputs)
-    if settings.dry_run:
-        return say(describe_run(settings, analysis, inputs, plan))
     validate_bids(settings)
     for label, reason in inputs.unusable.items():
         LOGGER.warning("sub-%s does not count for the timing of frames: %s", label, reason)
     make_models(settings, analysis, plan, start(settings, analysis))
     return 0
-
-
-def plan_models(settings: Settings, analysis: Analysis, everyone: Inputs) -> FilmPlan:
-    """Place the film on the scanner's clock; make sure that what is missing can be made.
-
-    Raises
-    ------
-    InputError, UsageError
-        A film, checkpoint or feature table is absent or does not fit.
-    """
-    plan = plan_film(analysis, everyone.participants, settings.stimuli_dir)
-    missing = models_to_make(settings, analysis, plan)
-    _check_makeable(settings, analysis, {model for models in missing.values() for model in models})
-    return plan
 
 
 def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir: Path) -> None:
@@ -161,23 +139,3 @@ def _rdms_node(
         step.inputs.catalogue = str(settings.model_catalogue)
     # One at a time, with all cores: networks use whatever they are given.
     return engine.Node(step, name=f"rdms_{film.run}", n_procs=settings.nprocs, mem_gb=memory_gb)
-
-
-def _check_makeable(settings: Settings, analysis: Analysis, models: Collection[str]) -> None:
-    """Look for checkpoints, feature tables and the device before hours of computing."""
-    find_device(settings.device)
-    for model in sorted(models):
-        table = analysis.feature_table(model)
-        if table is not None:
-            _check_table(settings, table)
-            continue
-        entry = find_model(model, settings.model_catalogue)
-        if entry.checkpoint is not None:
-            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
-
-
-def _check_table(settings: Settings, table: FeatureTable) -> None:
-    for pattern in table.files.values():
-        path = find_film(settings.stimuli_dir, pattern)
-        n_columns = len(table.columns) or len(read_events(path).columns) - 2
-        check_table(table.name, n_columns, table.dissimilarity)

@@ -15,7 +15,8 @@ from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import check_clock
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import plan_warnings
-from bidsapp.workflows.stimulus import make_models, plan_models
+from bidsapp.workflows.planning import plan_models
+from bidsapp.workflows.stimulus import make_models
 
 
 @pytest.fixture
