@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench.standin.size import FULL, SMALL
-from bench.standin.write import write_standin
+from bench.standin.write import standin_options, write_standin
 
 
 def main() -> None:
@@ -18,17 +18,6 @@ def main() -> None:
     size = SMALL if words.small else FULL
     root = write_standin(words.directory, words.shared, words.participants, size)
     print(f"moviersa {root}/bids {root}/out participant", *standin_options(root))
-
-
-def standin_options(root: Path) -> list[str]:
-    """Options of ``moviersa`` that say where the stand-in's parts are."""
-    return [
-        *("--derivatives", f"fmriprep={root / 'fmriprep'}"),
-        *("--stimuli", str(root / "stimuli")),
-        *("--atlas", str(root / "atlas")),
-        *("--analysis", str(root / "analysis.yaml")),
-        *("--work-dir", str(root / "work")),
-    ]
 
 
 if __name__ == "__main__":

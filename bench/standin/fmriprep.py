@@ -26,7 +26,7 @@ from bidsapp.files import whole_file, write_text
 ANATOMY_SESSION = "forrestgump"
 _T1W_SHAPE, _T1W_MM, _T1W_STEP = (192, 256, 256), 1.0, 2
 _BOX_LOW, _BOX_HIGH = np.array([-91.0, -126.0, -72.0]), np.array([90.0, 91.0, 109.0])
-_SCANS = [(LOCALIZER, run) for run in LOCALIZER_RUNS] + [(MOVIE, run) for run in MOVIE_RUNS]
+SCANS = [(LOCALIZER, run) for run in LOCALIZER_RUNS] + [(MOVIE, run) for run in MOVIE_RUNS]
 _SURFACES = (
     "desc-reg_sphere.surf.gii", "midthickness.surf.gii", "pial.surf.gii",
     "space-fsLR_desc-msmsulc_sphere.surf.gii", "space-fsLR_desc-reg_sphere.surf.gii",
@@ -67,7 +67,7 @@ def write_names(fmriprep: Path, label: str) -> None:
     for template in ("MNI152NLin6Asym", "MNI152NLin2009cAsym"):
         for way in (f"from-T1w_to-{template}", f"from-{template}_to-T1w"):
             _link(folder / f"{stem}_{way}_mode-image_xfm.h5", fmriprep)
-    for task, run in _SCANS:
+    for task, run in SCANS:
         scan = scan_stem(label, task, run)
         for name in _OF_SCAN:
             _write_json(fmriprep / f"{scan}_{name}.json", {"RawSources": []})
@@ -157,7 +157,7 @@ def write_scans(
         Movie run to the expected responses that driven voxels weigh, (volumes, k).
     """
     analysis = read_analysis(default_analysis())
-    for task, run in _SCANS:
+    for task, run in SCANS:
         stem = scan_stem(person.label, task, run)
         if (fmriprep / f"{stem}_space-T1w_desc-preproc_bold.nii.gz").is_file():
             continue

@@ -1,4 +1,4 @@
-"""When each frame was shown to a participant: real for two, for the others from known figures."""
+"""When each frame was shown to participants of whose real events only figures are known."""
 
 from functools import cache
 from pathlib import Path
@@ -13,16 +13,12 @@ _SMOOTH = {"8": "03"}  # whose run to begin with; sub-01's run 8 stalls itself
 _COLUMNS = ["onset", "duration", "frameidx", "videotime", "audiotime", "lasttrigger"]
 
 
-def movie_events(source: Source, participant: str, run: str) -> pd.DataFrame:
-    """Return a participant's events of a movie run, one row a frame.
+def derived_events(source: Source, participant: str, run: str) -> pd.DataFrame:
+    """Make up a participant's events of a movie run, one row a frame.
 
-    Where the real file is not there, another participant's is taken and bent to what is known of
-    the real one: number of rows, first and last onset, a stall at the last frame, and the last
-    row's false duration.
+    Another participant's real events are bent to what is known of the real ones: number of rows,
+    first and last onset, a stall at the last frame, and the last row's false duration.
     """
-    path = source.real_events(scan_stem(participant, MOVIE, run) + "_events.tsv")
-    if path is not None:
-        return pd.read_csv(path, sep="\t")
     known = source.audit.loc[(participant, run)]
     table = _of_length(_model(source.dataset, run), int(known["nrows"]))
     onset = table["onset"].to_numpy(dtype=float)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.standin.bold import nifti_header
-from bench.standin.movie_events import movie_events
+from bench.standin.movie_events import derived_events
 from bench.standin.size import Size
 from bench.standin.source import MOVIE, RunHeader, Source
 from bidsapp.files import whole_file, write_text
@@ -63,13 +63,17 @@ def _header(source: Source, size: Size, name: str) -> RunHeader:
 
 
 def _write_events(path: Path, name: str, source: Source, size: Size) -> None:
+    """Write events as they are, carriage returns too."""
     task, run = _task_and_run(name)
+    rows = size.frames_of_run if task == MOVIE else None
     real = source.real_events(name)
-    if task != MOVIE and real is not None:
-        write_text(path, real.read_text(encoding="utf-8"))
+    if real is not None:
+        lines = real.read_bytes().decode().splitlines(keepends=True)
+        write_text(path, "".join(lines[: None if rows is None else rows + 1]))
         return
-    table = size.run_frames(movie_events(source, _participant(name), run))
-    write_text(path, table.to_csv(sep="\t", index=False, float_format="%.3f"))
+    table = derived_events(source, _participant(name), run)
+    text = table[:rows].to_csv(sep="\t", index=False, float_format="%.3f", lineterminator="\r\n")
+    write_text(path, text)
 
 
 def _write_image(path: Path, header: RunHeader) -> None:

@@ -14,7 +14,7 @@ from bidsapp.demo.responses import HRF_S, block_response, haemodynamic_response
 
 START_TIME = 0.971  # s: the middle slice of 35 in 2 s, as fMRIPrep rounds it
 BLOCK_S = 16.0
-BLOCK_PEAK, BLOCK_OTHERS, BLOCK_SPREAD_MM = 35.0, 5.0, 4.0
+BLOCK_PEAK, BLOCK_OTHERS, BLOCK_SPREAD_MM = 45.0, 5.0, 4.0
 MOVIE_SD = 7.0
 
 

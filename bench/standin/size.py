@@ -37,11 +37,10 @@ class Size:
         volumes = self.movie_volumes if task == MOVIE and self.movie_volumes else real.volumes
         return real.shrunk(self.voxel_step, volumes)
 
-    def run_frames(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Cut a run's table with one row a frame to the frames that are shown."""
-        if not self.movie_volumes:
-            return table
-        return table.head(2 * FRAME_RATE * self.movie_volumes)
+    @property
+    def frames_of_run(self) -> int | None:
+        """Frames that each run shows; None: as in truth."""
+        return 2 * FRAME_RATE * self.movie_volumes if self.movie_volumes else None
 
     def film_starts_s(self, source: Source) -> list[float]:
         """Where in the film each run begins, in seconds."""
@@ -51,12 +50,12 @@ class Size:
 
     def annotations(self, source: Source) -> dict[str, pd.DataFrame]:
         """Annotation of each run; a small film is the beginning of the real one, cut anew."""
-        if not self.movie_volumes:
+        if self.frames_of_run is None:
             return {run: source.annotations(run) for run in MOVIE_RUNS}
         film, found = source.annotations("1"), {}
         for run, start in zip(MOVIE_RUNS, self.film_starts_s(source), strict=True):
             first = round(start * FRAME_RATE)
-            rows = film.iloc[first : first + 2 * FRAME_RATE * self.movie_volumes]
+            rows = film.iloc[first : first + self.frames_of_run]
             found[run] = rows.assign(onset=rows["onset"] - start).reset_index(drop=True)
         return found
 

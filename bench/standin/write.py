@@ -118,6 +118,17 @@ def analysis_content(size: Size) -> dict[str, Any]:
     return content
 
 
+def standin_options(root: Path) -> list[str]:
+    """Options of ``moviersa`` that say where the stand-in's parts are."""
+    return [
+        *("--derivatives", f"fmriprep={root / 'fmriprep'}"),
+        *("--stimuli", str(root / "stimuli")),
+        *("--atlas", str(root / "atlas")),
+        *("--analysis", str(root / "analysis.yaml")),
+        *("--work-dir", str(root / "work")),
+    ]
+
+
 def _truth(people: Sequence[Person]) -> dict[str, Any]:
     return {
         "driven": DRIVEN,

@@ -3,6 +3,7 @@
 All points are RAS mm; ITK's files hold LPS.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -20,6 +21,7 @@ LPS = np.array([-1.0, -1.0, 1.0])
 # The second template, as a map of points of the first: about 4 mm apart over the visual brain.
 SECOND_SCALE = np.array([1.02, 1.025, 0.99])
 SECOND_SHIFT_MM = np.array([0.5, -1.0, 2.8])
+_PART = 1 << 18  # points displaced at a time
 _HDF5 = Lock()  # the library behind ITK's files is not safe to use from two threads
 
 
@@ -113,8 +115,8 @@ def write_transforms(folder: Path, prefix: str, warp: Warp, box: FieldBox = DEMO
     """
     points = box.points()
     affine = _affine(warp.matrix, warp.offset)
-    waves = _field(warp.waves(points), box)
-    unwaves = _field(warp.unwave(points) - points, box)
+    waves = _field(_in_parts(warp.waves, points), box)
+    unwaves = _field(_in_parts(lambda part: warp.unwave(part) - part, points), box)
     second = _affine(np.diag(SECOND_SCALE), SECOND_SHIFT_MM)
     # In a composite the last transform is applied first.
     for template, before, after in (
@@ -125,6 +127,15 @@ def write_transforms(folder: Path, prefix: str, warp: Warp, box: FieldBox = DEMO
         to_template = SimpleITK.CompositeTransform([*after, unwaves, affine.GetInverse()])
         _write(folder / f"{prefix}_from-T1w_to-{template}_mode-image_xfm.h5", to_native)
         _write(folder / f"{prefix}_from-{template}_to-T1w_mode-image_xfm.h5", to_template)
+
+
+def _in_parts(displacement: Callable[[Floats], Floats], points: Floats) -> Floats:
+    """Displace many points without many copies of them in memory."""
+    found = np.empty_like(points)
+    for start in range(0, len(points), _PART):
+        part = slice(start, start + _PART)
+        found[part] = displacement(points[part])
+    return found
 
 
 def _affine(matrix: Floats, offset: Floats) -> SimpleITK.AffineTransform:
