@@ -10,6 +10,7 @@ BENCHMARKS = (
     "bench.reading",
     "bench.comparators",
     "bench.searchlight",
+    "bench.indexing",
 )
 RESULT = Path("build") / "bench.json"
 

@@ -15,8 +15,8 @@ import sys
 from pathlib import Path
 
 from bench.processes import Cost, measured
+from bench.standin.options import standin_options
 from bench.standin.source import LOCALIZER, MOVIE, MOVIE_RUNS, scan_stem
-from bench.standin.write import standin_options
 from bidsapp.analysis.spec import Localizer, read_analysis
 
 RESULT = Path("build") / "full_size.json"

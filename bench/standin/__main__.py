@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
+from bench.standin.options import standin_options
 from bench.standin.size import FULL, SMALL
-from bench.standin.write import standin_options, write_standin
+from bench.standin.write import write_standin
 
 
 def main() -> None:

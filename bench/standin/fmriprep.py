@@ -17,14 +17,14 @@ from bench.standin.responses import START_TIME, localizer_responses, movie_respo
 from bench.standin.size import Size
 from bench.standin.source import LOCALIZER, LOCALIZER_RUNS, MOVIE, MOVIE_RUNS, Source, scan_stem
 from bidsapp.analysis.spec import default_analysis, read_analysis
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, Ints
 from bidsapp.demo.layout import NATIVE_CODE, write_image
 from bidsapp.demo.warps import FieldBox, write_transforms
 from bidsapp.files import whole_file, write_text
 
 # The anatomical scans are of an earlier session than film and localizer.
 ANATOMY_SESSION = "forrestgump"
-_T1W_SHAPE, _T1W_MM, _T1W_STEP = (192, 256, 256), 1.0, 2
+_T1W_SHAPE = (192, 256, 256)  # of 1 mm
 _BOX_LOW, _BOX_HIGH = np.array([-91.0, -126.0, -72.0]), np.array([90.0, 91.0, 109.0])
 SCANS = [(LOCALIZER, run) for run in LOCALIZER_RUNS] + [(MOVIE, run) for run in MOVIE_RUNS]
 _SURFACES = (
@@ -103,42 +103,35 @@ def _bold_metadata(task: str) -> dict[str, Any]:
     }
 
 
-def write_anatomy(fmriprep: Path, template: Template, person: Person, transform_mm: float) -> None:
+def write_anatomy(fmriprep: Path, template: Template, person: Person, size: Size) -> None:
     """Write the T1w image, its mask, and the composite transforms; what is there stays."""
     folder = fmriprep / f"sub-{person.label}" / f"ses-{ANATOMY_SESSION}" / "anat"
     stem = f"sub-{person.label}_ses-{ANATOMY_SESSION}"
     last = folder / f"{stem}_from-MNI152NLin2009cAsym_to-T1w_mode-image_xfm.h5"
     if not last.is_file():
-        shape = np.floor((_BOX_HIGH - _BOX_LOW) / transform_mm).astype(int) + 1
-        box = FieldBox(tuple(_BOX_LOW), tuple(int(n) for n in shape), transform_mm)
+        x, y, z = (int(n) + 1 for n in (_BOX_HIGH - _BOX_LOW) // size.transform_mm)
+        box = FieldBox(tuple(_BOX_LOW.tolist()), (x, y, z), size.transform_mm)
         write_transforms(folder, stem, person.warp, box)
     picture = folder / f"{stem}_desc-preproc_T1w.nii.gz"
     if not picture.is_file():
-        t1w, brain, affine = _t1w(template, person)
+        t1w, brain, affine = _t1w(template, person, size.t1w_mm)
         write_image(folder / f"{stem}_desc-brain_mask.nii.gz", brain, affine, NATIVE_CODE)
         write_image(picture, t1w, affine, NATIVE_CODE)
 
 
-def _t1w(template: Template, person: Person) -> tuple[Floats, Floats, Floats]:
-    """Picture the head at every second millimetre, repeated to one."""
-    coarse = [n // _T1W_STEP for n in _T1W_SHAPE]
-    affine = np.diag([_T1W_MM * _T1W_STEP] * 3 + [1.0])
+def _t1w(template: Template, person: Person, step: int) -> tuple[Ints, Ints, Floats]:
+    """Picture the head, computed every ``step`` mm and repeated to 1 mm: image, brain, affine."""
+    coarse = [n // step for n in _T1W_SHAPE]
     middle = person.warp.to_native(np.array([[0.0, -18.0, 0.0]]))[0]
-    affine[:3, 3] = middle - affine[:3, :3] @ ((np.array(coarse) - 1) / 2)
-    points = np.indices(coarse).reshape(3, -1).T @ affine[:3, :3].T + affine[:3, 3]
+    affine = np.eye(4)
+    affine[:3, 3] = middle - (np.array(_T1W_SHAPE) - 1) / 2
+    voxels = np.indices(coarse).reshape(3, -1).T
+    points = step * voxels + (step - 1) / 2 + affine[:3, 3]
     there = person.warp.to_template(points)
-    maps = [template.t1w(there) / 10, template.brain(there)]
-    fine = affine.copy()
-    fine[:3, :3] /= _T1W_STEP
-    fine[:3, 3] -= _T1W_MM * (_T1W_STEP - 1) / 2
-    t1w, brain = (_repeated(values.reshape(coarse)) for values in maps)
-    return np.maximum(t1w, 0).astype(np.int16), brain.astype(np.uint8), fine
-
-
-def _repeated(values: Floats) -> Floats:
-    for axis in range(3):
-        values = np.repeat(values, _T1W_STEP, axis=axis)
-    return values
+    t1w = np.maximum(template.t1w(there) / 10, 0).astype(np.int16)
+    brain = template.brain(there).astype(np.uint8)
+    block = np.ones((step, step, step), np.uint8)
+    return np.kron(t1w.reshape(coarse), block), np.kron(brain.reshape(coarse), block), affine
 
 
 def write_scans(

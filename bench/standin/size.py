@@ -22,6 +22,8 @@ class Size:
         Volumes of each movie run; 0: as in truth.
     transform_mm
         Spacing of the transforms' displacement fields; fMRIPrep's is 1 mm.
+    t1w_mm
+        Spacing at which the T1w image is computed; it is stored at 1 mm.
     region_voxels
         Voxels of a functional region in the analysis file.
     """
@@ -29,6 +31,7 @@ class Size:
     voxel_step: int = 1
     movie_volumes: int = 0
     transform_mm: float = 1.0
+    t1w_mm: int = 2
     region_voxels: int = 80
 
     def header(self, source: Source, participant: str, task: str, run: str) -> RunHeader:
@@ -61,4 +64,4 @@ class Size:
 
 
 FULL = Size()
-SMALL = Size(voxel_step=2, movie_volumes=60, transform_mm=5.0, region_voxels=20)
+SMALL = Size(voxel_step=2, movie_volumes=48, transform_mm=5.0, t1w_mm=8, region_voxels=20)

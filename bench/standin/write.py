@@ -62,7 +62,7 @@ def write_standin(
     derivatives.write_root(root, source)
     for person in people:
         courses = movie_courses(annotations, _times(source, size, person.label))
-        derivatives.write_anatomy(root, template, person, size.transform_mm)
+        derivatives.write_anatomy(root, template, person, size)
         derivatives.write_scans(root, source, size, template, person, courses)
     for label in source.participants:
         derivatives.write_names(root, label)
@@ -116,17 +116,6 @@ def analysis_content(size: Size) -> dict[str, Any]:
         }
     ]
     return content
-
-
-def standin_options(root: Path) -> list[str]:
-    """Options of ``moviersa`` that say where the stand-in's parts are."""
-    return [
-        *("--derivatives", f"fmriprep={root / 'fmriprep'}"),
-        *("--stimuli", str(root / "stimuli")),
-        *("--atlas", str(root / "atlas")),
-        *("--analysis", str(root / "analysis.yaml")),
-        *("--work-dir", str(root / "work")),
-    ]
 
 
 def _truth(people: Sequence[Person]) -> dict[str, Any]:
