@@ -72,22 +72,23 @@ def test_dry_run(standin: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_annotations_win_where_they_were_planted_and_nowhere_else(analysed: Path) -> None:
     truth = json.loads((analysed / "truth.json").read_text())
-    (path,) = analysed.rglob(f"sub-{LABEL}*_desc-similarity_stats.tsv")
+    (path,) = (analysed / "out").rglob(f"sub-{LABEL}*_desc-similarity_stats.tsv")
     table = pd.read_csv(path, sep="\t").query("mode == 'robust' and fit == 'ridge'")
     r = table.pivot_table(index="roi", columns="model", values="r")
     driven = r.index.isin(truth["driven"])
     assert driven.sum() == len(truth["driven"])
     assert r.loc[driven, "annotations"].min() > 0.05
     assert r.loc[driven, "annotations"].mean() > 0.1
-    assert r.loc[driven, "pixels"].abs().mean() < 0.04
-    assert r.loc[~driven].abs().mean().max() < 0.06
+    assert r.loc[driven, "pixels"].abs().mean() < 0.07
+    assert (r["annotations"] - r["pixels"])[driven].min() > 0.05
+    assert r.loc[~driven].abs().mean().max() < 0.07
 
 
 def test_peaks_are_found_and_the_missing_pole_is_flagged(analysed: Path) -> None:
     planted = json.loads((analysed / "truth.json").read_text())["peaks_mm"][LABEL]
     flags, distances = {}, []
     for region, sides in planted.items():
-        (path,) = analysed.rglob(f"out/sub-{LABEL}*/**/*_label-{region}_*_mask.json")
+        (path,) = (analysed / "out").rglob(f"*_label-{region}_*_mask.json")
         described = json.loads(path.read_text())
         flags[region] = described["Flags"]
         for peak in described["Peaks"] if not described["Flags"] else ():
