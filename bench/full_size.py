@@ -31,6 +31,7 @@ def main() -> None:
     parser.add_argument("--participant", default="01", metavar="LABEL")
     parser.add_argument("--nprocs", type=int, default=2)
     parser.add_argument("--memory", type=float, default=4.0, help="given to moviersa, GB")
+    parser.add_argument("--models", nargs="+", default=[], help="instead of the stand-in's")
     parser.add_argument("--part", choices=("reading", "glm"), help="do this and measure nothing")
     words = parser.parse_args()
     if words.part == "reading":
@@ -38,13 +39,24 @@ def main() -> None:
     elif words.part == "glm":
         bare_glm(words.directory, words.participant)
     else:
-        values = measure(words.directory, words.participant, words.nprocs, words.memory)
+        options = ["--nprocs", str(words.nprocs), "--mem-gb", str(words.memory)]
+        options += ["--models", *words.models] if words.models else []
+        values = measure(words.directory, words.participant, options)
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         RESULT.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(root: Path, participant: str, nprocs: int, memory_gb: float) -> dict[str, float]:
+def measure(root: Path, participant: str, more: list[str]) -> dict[str, float]:
     """Run every level and the parts it is held against; print what each costs.
+
+    Parameters
+    ----------
+    root
+        Where the stand-in is; results of earlier runs in it are removed.
+    participant
+        Whose level is measured.
+    more
+        Further options of every level.
 
     Returns
     -------
@@ -69,8 +81,7 @@ def measure(root: Path, participant: str, nprocs: int, memory_gb: float) -> dict
     for folder in (root / "out", root / "work"):
         shutil.rmtree(folder, ignore_errors=True)
     this = [sys.executable, "-m", "bench.full_size", str(root), "--participant", participant]
-    options = [*standin_options(root), "--skip-bids-validation", "--nprocs", str(nprocs)]
-    options += ["--mem-gb", str(memory_gb)]
+    options = [*standin_options(root), "--skip-bids-validation", *more]
     app = [sys.executable, "-m", "bidsapp", str(root / "bids"), str(root / "out")]
     cost("stimulus", [*app, "stimulus", *options])
     reading = cost("reading", [*this, "--part", "reading"])
