@@ -12,7 +12,7 @@ from bench.standin.size import Size
 from bench.standin.source import LOCALIZER, MOVIE, MOVIE_RUNS, RunHeader, Source
 from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.demo.anatomy import FLUID, WHITE_MATTER, tissue
+from bidsapp.demo.anatomy import ATLAS_CENTRES, FLUID, WHITE_MATTER, tissue
 from bidsapp.demo.warps import Warp, draw_warp
 
 DRIVEN = ("V1v", "V1d", "V2v", "V2d", "V3v", "V3d")  # areas that respond to the film
@@ -21,6 +21,7 @@ _BRAIN_CENTRE_MM = np.array([0.0, -18.0, 2.0])  # of the template; scans are cen
 _OFFSET_MM = (2.0, 6.0)  # of a peak from its search centre
 _APART_MM = 9.0
 _BORDER_MM = 2.0
+_AREAS = tuple(ATLAS_CENTRES)  # in the published order
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,6 @@ class Template:
         folder = self.source.atlas / "subj_vol_all"
         images = [nibabel.load(folder / f"maxprob_vol_{side}h.nii.gz") for side in "lr"]
         return [(np.asarray(image.dataobj), image.affine) for image in images]
-
-    @cached_property
-    def _names(self) -> tuple[str, ...]:
-        from bidsapp.demo.anatomy import ATLAS_CENTRES  # the published order
-
-        return tuple(ATLAS_CENTRES)
 
     @cached_property
     def _pictures(self) -> tuple[Floats, Floats, Floats]:
@@ -69,7 +64,7 @@ class Template:
 
     def driven(self, points: Floats) -> Bools:
         """Tell which points lie in driven areas, and not at the border of another area."""
-        labels = [self._names.index(name) + 1 for name in DRIVEN]
+        labels = [_AREAS.index(name) + 1 for name in DRIVEN]
         inside = np.isin(self.areas(points), labels)
         for axis in range(3):
             for sign in (-1, 1):
