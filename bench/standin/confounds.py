@@ -14,13 +14,9 @@ _OUTLIER_MM = 0.5
 _EXPANDED = ("global_signal", "csf", "white_matter", *MOTION)
 
 
-def confounds_table(
-    written: Written, unsteady: int
-) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
+def confounds_table(written: Written) -> tuple[pd.DataFrame, dict[str, dict[str, Any]]]:
     """Compute the table and its metadata; components are named by the mask that they come from."""
-    made = make_confounds(
-        written.sample, written.nuisance.motion, written.in_tissue, unsteady=unsteady
-    )
+    made = make_confounds(written.sample, written.nuisance.motion, written.in_tissue)
     names = _component_names(made.metadata)
     table = made.table.rename(columns=names)
     metadata = {names.get(key, key): dict(value) for key, value in made.metadata.items()}

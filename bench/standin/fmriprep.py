@@ -182,7 +182,7 @@ def _write_scan(stem: Path, place: Place, planted: list[Planted], rng: np.random
 
 
 def _write_confounds(stem: Path, written: Written) -> None:
-    table, metadata = confounds_table(written, unsteady=0)
+    table, metadata = confounds_table(written)
     name = f"{stem.name}_desc-confounds_timeseries"
     text = table.to_csv(sep="\t", index=False, na_rep="n/a", float_format="%.8g")
     write_text(stem.with_name(f"{name}.tsv"), text)
