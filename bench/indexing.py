@@ -181,5 +181,5 @@ def _forget(stem: Path) -> None:
 def _analysis() -> dict[str, Any]:
     content: dict[str, Any] = yaml.safe_load(default_analysis().read_text(encoding="utf-8"))
     content["models"] = ["pixels", "resnet18-untrained"]
-    content["movie"]["crop"] = None
+    content["movie"] |= {"crop": None, "resize": None}
     return content

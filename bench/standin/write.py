@@ -105,7 +105,7 @@ def analysis_content(size: Size) -> dict[str, Any]:
     """Return the default analysis with models that need no checkpoint."""
     content: dict[str, Any] = yaml.safe_load(default_analysis().read_text(encoding="utf-8"))
     content["name"] = "studyforrest stand-in"
-    content["movie"]["crop"] = None  # the film's frames are small
+    content["movie"] |= {"crop": None, "resize": None}  # the film's frames are small
     content["functional"]["voxels"] = size.region_voxels
     content["models"] = list(MODELS)
     content["feature_tables"] = [
