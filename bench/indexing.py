@@ -29,7 +29,8 @@ from bidsapp.demo.size import LOCALIZER_VOLUMES, REPETITION_TIME
 PARTICIPANTS, ASKED = 200, "007"
 MOVIE_VOLUMES = 20
 _OTHER_TASKS = ("movielocalizer", "retmapccw", "retmapclw", "retmapcon", "retmapexp")
-_GRID = anatomy.Grid((12, 14, 10), np.diag([-12.0, 12, 12, 1]))
+_AFFINE = np.array([[-12.0, 0, 0, 66], [0, 12, 0, -106], [0, 0, 12, -56], [0, 0, 0, 1]])
+_GRID = anatomy.Grid((12, 14, 10), _AFFINE)
 # What the dry run is started by: every open and listing below the dataset is written down.
 _WATCHER = """
 import json, sys

@@ -1,4 +1,4 @@
-"""What can be wrong in a participant's tables, found before anything is computed."""
+"""What can be wrong in a participant's tables and transforms, found before hours of computing."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +10,31 @@ from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.errors import InputError
 from bidsapp.rois.localizer import design_matrix, motion_confounds
+from bidsapp.rois.transforms import TemplateTransforms
+from bidsapp.settings import Settings
+from bidsapp.workflows.inputs import Inputs, find_inputs
+from bidsapp.workflows.landing import check_landing, template_points
+from bidsapp.workflows.models import made_repetition_time
+
+
+def usable_inputs(settings: Settings, analysis: Analysis) -> Inputs:
+    """Find the participants asked for, and of them all that can be found wrong early.
+
+    Raises
+    ------
+    InputError
+        The dataset or its derivatives are absent, or no participant can be analysed.
+    """
+    models_tr = made_repetition_time(settings, analysis)
+    points = template_points(settings, analysis)
+
+    def check(
+        person: ParticipantInputs, transforms: Mapping[str, TemplateTransforms]
+    ) -> ParticipantInputs:
+        usable = check_participant(person, analysis, models_tr)
+        return check_landing(usable, transforms, points, settings.output_space)
+
+    return find_inputs(settings, analysis, check=check)
 
 
 def check_participant(

@@ -4,7 +4,6 @@ Of the libraries that steps run with (nipype, torch) none is imported unless it 
 """
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import partial
 
 import numpy as np
 
@@ -16,12 +15,12 @@ from bidsapp.vision.film import FilmFacts, film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import end, say
-from bidsapp.workflows.checks import check_participant
+from bidsapp.workflows.checks import usable_inputs
 from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.found import describe_participant
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import layers_of, made_repetition_time, missing_models
+from bidsapp.workflows.models import layers_of, missing_models
 from bidsapp.workflows.planning import check_makeable, plan_models
 
 _Missing = Mapping[str, Collection[str]]  # run to models
@@ -40,9 +39,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
         plan = plan_models(settings, analysis, inputs)
         missing: _Missing = models_to_make(settings, analysis, plan)
         return say(_describe(settings, analysis, inputs, plan, missing))
-    models_tr = made_repetition_time(settings, analysis)
-    check = partial(check_participant, analysis=analysis, models_tr=models_tr)
-    inputs = find_inputs(settings, analysis, check=check)
+    inputs = usable_inputs(settings, analysis)
     if settings.participant_label:
         missing = missing_models(settings, analysis, inputs.movie_runs)
         narrowed = _plan_of_few(settings, analysis, inputs, missing)

@@ -24,20 +24,13 @@ from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSim
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.reports.report import participant_report
-from bidsapp.rois.transforms import TemplateTransforms
 from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw
-from bidsapp.workflows.checks import check_participant
+from bidsapp.workflows.checks import usable_inputs
 from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.landing import check_landing, template_points
 from bidsapp.workflows.masks import mask_inputs
-from bidsapp.workflows.models import (
-    made_repetition_time,
-    missing_models,
-    model_rdm_files,
-    plan_warnings,
-)
+from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -84,18 +77,8 @@ def run(settings: Settings, analysis: Analysis) -> int:
 
 def _find_inputs(settings: Settings, analysis: Analysis) -> Inputs:
     """Find whom to analyse; when all of them are unusable, keep no old results of them."""
-    models_tr = made_repetition_time(settings, analysis)
-
-    points = template_points(settings, analysis)
-
-    def check(
-        person: ParticipantInputs, transforms: Mapping[str, TemplateTransforms]
-    ) -> ParticipantInputs:
-        usable = check_participant(person, analysis, models_tr)
-        return check_landing(usable, transforms, points, settings.output_space)
-
     try:
-        return find_inputs(settings, analysis, check=check)
+        return usable_inputs(settings, analysis)
     except InputError:
         # Only when the datasets themselves are there: a folder not mounted costs no results.
         asked = settings.participant_label
