@@ -122,6 +122,12 @@ def _layout(root: Path, participants: Sequence[str], database_dir: Path | None) 
     return BIDSLayout(root, validate=False, indexer=indexer, database_path=database_dir / key)
 
 
+def has_task(raw: RawDataset, participant: str, task: str) -> bool:
+    """Tell whether there is a raw BOLD image of a task."""
+    query = {"subject": participant, "task": task, "suffix": "bold", "return_type": "filename"}
+    return bool(raw.layout.get(**query))
+
+
 def raw_images(raw: RawDataset, entities: Entities) -> list[Path]:
     """Find the raw BOLD images that a preprocessed one was made from.
 

@@ -78,6 +78,7 @@ def _describe(
     for person in inputs.participants:
         lines += describe_participant(person, settings.full_space)
     lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
+    lines += [f"  sub-{label}: without the movie, and so left out" for label in inputs.outside]
     if plan is not None:
         films = _films(plan, analysis.movie.frame_step)
         lines += ["", f"Film (TR {plan.repetition_time:g} s)", *films]

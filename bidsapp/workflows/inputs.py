@@ -9,7 +9,7 @@ from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.atlas import open_atlas
 from bidsapp.dataset.description import check_output
 from bidsapp.dataset.fmriprep import ParticipantInputs, check_derivatives, find_participant
-from bidsapp.dataset.raw import RawDataset, open_raw
+from bidsapp.dataset.raw import RawDataset, has_task, open_raw
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.atlas import area_number
@@ -29,6 +29,7 @@ class Inputs:
     raw: RawDataset
     participants: tuple[ParticipantInputs, ...]
     unusable: Mapping[str, str]
+    outside: tuple[str, ...] = ()  # participants without the movie, when none was named
 
     @property
     def movie_runs(self) -> list[str]:
@@ -55,8 +56,11 @@ def find_inputs(
     filters = read_json(settings.bids_filter_file) if settings.bids_filter_file else {}
     raw = open_raw(settings.bids_dir, asked, settings.bids_database_dir, filters)
     check_derivatives(settings.derivatives_dir, settings.bids_dir, asked)
+    outside = () if asked else tuple(_without_movie(raw, settings, analysis))
     found, unusable = [], {}
     for label in raw.participants:
+        if label in outside:
+            continue
         try:
             inputs = find_participant(
                 settings.derivatives_dir,
@@ -78,8 +82,19 @@ def find_inputs(
             unusable[label] = str(error)
     if not found:
         reasons = "; ".join(f"sub-{label}: {why}" for label, why in unusable.items())
+        if not unusable:
+            reasons = f"None has BOLD of the task {analysis.movie.task}: check movie.task"
         raise InputError(f"no participant can be analysed. {reasons}")
-    return Inputs(raw, tuple(found), unusable)
+    return Inputs(raw, tuple(found), unusable, outside)
+
+
+def _without_movie(raw: RawDataset, settings: Settings, analysis: Analysis) -> Iterator[str]:
+    """Name who was never shown the film: a dataset may hold other studies' participants too."""
+    task = analysis.movie.task
+    for label in raw.participants:
+        made = settings.derivatives_dir / f"sub-{label}"
+        if not has_task(raw, label, task) and not any(made.rglob(f"*_task-{task}_*")):
+            yield label
 
 
 def check_folders(settings: Settings, analysis: Analysis) -> None:

@@ -95,6 +95,8 @@ def _warn(inputs: Inputs) -> None:
             LOGGER.warning("sub-%s: %s", person.participant, sentence)
     for label, reason in inputs.unusable.items():
         LOGGER.warning("sub-%s cannot be analysed: %s", label, reason)
+    if inputs.outside:
+        LOGGER.info("without the movie, and so left out: sub-%s", ", sub-".join(inputs.outside))
 
 
 def init_participants_wf(

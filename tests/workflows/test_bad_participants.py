@@ -235,6 +235,21 @@ def test_missing_movie_runs(finished, moviersa):
     assert [brain_rdms(study, label) for label in ALL] == [4, 3, 0]
 
 
+def test_participants_of_other_studies_are_left_out_unless_named(finished, moviersa):
+    """A dataset may hold people who never saw the film, raw and preprocessed."""
+    study = finished
+    for tree, ending in ((study.bids, "bold.nii.gz"), (study.fmriprep, "desc-brain_mask.nii.gz")):
+        other = tree / "sub-09" / "func" / f"sub-09_task-music_run-1_{ending}"
+        other.parent.mkdir(parents=True)
+        other.write_bytes(b"")
+    outcome = moviersa(*study.arguments("participant", "--dry-run"))
+    assert outcome.status == 0
+    assert "sub-09: without the movie, and so left out" in outcome.out
+    named = moviersa(*study.arguments("participant", "--dry-run", "--participant-label", "09"))
+    assert named.status == INPUT
+    assert "sub-09" in named.err
+
+
 def test_step_that_fails_and_is_mended(finished, moviersa):
     """Data cut off unseen show when they are read; mended, only what they stopped is done."""
     study = finished
