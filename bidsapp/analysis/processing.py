@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bidsapp.analysis.part import (
     Comparator,
@@ -13,6 +13,8 @@ from bidsapp.analysis.part import (
     Part,
     Positive,
 )
+
+MIN_NULL_DRAWS = 20
 
 
 class CompCor(Part):
@@ -110,9 +112,29 @@ class Searchlight(Part):
         return (*self.models, *layers)
 
 
+def _enough(draws: int) -> int:
+    if 0 < draws < MIN_NULL_DRAWS:
+        raise ValueError(
+            f"{draws} draws can give no p under .05: at least {MIN_NULL_DRAWS}, or 0 for none"
+        )
+    return draws
+
+
+Draws = Annotated[int, Field(ge=0), AfterValidator(_enough)]
+
+
+class NullDraws(Part):
+    """How often models are shifted for ``p_null`` of each fit; 0 for never."""
+
+    ols: Draws = 1000
+    nnls: Draws = 200
+    ridge: Draws = 1000
+
+
 class Statistics(Part):
     """Keys of the group's statistics."""
 
+    null_draws: NullDraws = NullDraws()
     bootstrap_draws: Annotated[int, Field(ge=0)] = 1000
     lag_curve_s: tuple[NonNegative, ...] = (0.0, 4.0, 10.0, 20.0, 30.0)
     autocorrelation_s: tuple[Positive, ...] = (2.0, 4.0, 6.0, 8.0, 10.0, 20.0, 30.0)

@@ -17,21 +17,19 @@ class PairSet:
     ----------
     n_volumes
         Volumes of the whole run.
-    n_trimmed
-        Volumes left after the end was trimmed; circular lags are of this length.
     kept
-        Positions in the run of the volumes that are neither trimmed nor undefined.
+        Shape (m,): positions in the run of the volumes that are neither trimmed nor undefined. Put
+        end to end they are the circle on which circular lags are counted and models are shifted.
     index
         Shape (n_pairs,): where each pair stands in the run's condensed RDM.
     lag
-        Shape (n_pairs,), volumes: the plain lag ``|i - j|`` of `all_pairs`, the circular lag
-        ``min(|i - j|, n_trimmed - |i - j|)`` of `lagged_pairs`.
+        Shape (n_pairs,), volumes: the plain lag ``|i - j|`` of `all_pairs`; the circular lag
+        ``min(|a - b|, m - |a - b|)`` of `lagged_pairs`, where a and b are places in ``kept``.
     n_dropped
         Undefined volumes that were left out.
     """
 
     n_volumes: int
-    n_trimmed: int
     kept: Ints
     index: Ints
     lag: Ints
@@ -67,7 +65,9 @@ def lagged_pairs(
 ) -> PairSet:
     """Pairs whose circular lag is at least ``min_lag_volumes``, without the end of the run.
 
-    Of the n volumes left after trimming, those pairs stay with L <= |i - j| <= n - L.
+    The m volumes left after trimming and after undefined ones went are put end to end; of these,
+    those pairs stay with L <= |a - b| <= m - L. Their volumes are at least as far apart in time,
+    and the set of pairs stays the same when models are shifted along the circle.
 
     Parameters
     ----------
@@ -95,17 +95,25 @@ def _pairs(
     whole = np.ones(n_volumes, dtype=np.bool_) if defined is None else defined
     if whole.shape != (n_volumes,):
         raise ValueError(f"defined has shape {whole.shape}, expected ({n_volumes},)")
-    rows, columns = np.triu_indices(n_volumes, 1)
-    plain = columns - rows
-    lag = np.minimum(plain, n - plain) if circular else plain
-    chosen = (columns < n) & whole[rows] & whole[columns] & (lag >= min_lag)
-    index = np.flatnonzero(chosen)
-    index = index[np.argsort(lag[index], kind="stable")]
+    kept = np.flatnonzero(whole[:n])
+    rows, columns = np.triu_indices(len(kept), 1)  # in the order of the condensed RDM
+    lag = np.minimum(columns - rows, len(kept) - columns + rows)
+    rows, columns = kept[rows], kept[columns]
+    if not circular:
+        lag = columns - rows
+    index = condensed_index(rows, columns, n_volumes)
+    chosen = np.flatnonzero(lag >= min_lag)
+    chosen = chosen[np.argsort(lag[chosen], kind="stable")]
     return PairSet(
         n_volumes=n_volumes,
-        n_trimmed=n,
-        kept=np.flatnonzero(whole[:n]),
-        index=index,
-        lag=lag[index],
-        n_dropped=int(n - whole[:n].sum()),
+        kept=kept,
+        index=index[chosen],
+        lag=lag[chosen],
+        n_dropped=n - len(kept),
     )
+
+
+def condensed_index(rows: Ints, columns: Ints, n_volumes: int) -> Ints:
+    """Say where pairs of volumes stand in a run's condensed RDM; ``rows`` < ``columns``."""
+    index: Ints = rows * (2 * n_volumes - rows - 3) // 2 + columns - 1
+    return index

@@ -22,7 +22,7 @@ NO_VOXELS = "region without voxels in this run"
 LAG_TOO_LONG = "run too short for this lag"
 ABOVE_CEILING = "model above ceiling_paper"
 NOT_COMPUTED = "not computed by this version"
-NO_NULL = f"p_null and p_null_max {NOT_COMPUTED}"
+NULL_NOT_ASKED = "no p_null: statistics.null_draws is 0"
 
 
 def left_out(n_dropped: Ints) -> str:

@@ -1,0 +1,117 @@
+"""Products of brain RDMs with models shifted in time, for every shift at once.
+
+A model shifted by s volumes along the circle of a run has at (i, j) what it had at (i - s, j - s).
+Pairs keep their circular lag, so a set of pairs that holds each lag wholly or not at all stays the
+same, and with it everything known of the models alone: only their products with the brain change.
+At one lag d the pairs (i, i + d) form a ring, on which a shift of the model is a cross-correlation
+of two sequences. Fourier transforms give that for all shifts, and lags add up.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import fft
+
+from bidsapp.arrays import Floats, Ints
+from bidsapp.rsa.gram import Preparation, RunProducts, run_products, standardise
+from bidsapp.rsa.pairs import PairSet, condensed_index
+
+_BYTES_AT_ONCE = 32e6
+
+
+@dataclass(frozen=True)
+class ShiftedProducts:
+    """Products of one run for every circular shift of its models.
+
+    Attributes
+    ----------
+    unshifted
+        The run's products as they are.
+    xy
+        Shape (m, R, S, p), float32: correlations of regions with layers shifted by 0 ... m - 1 of
+        the run's m kept volumes; NaN where the target is absent. No other product changes.
+    """
+
+    unshifted: RunProducts
+    xy: Floats
+
+    @property
+    def n_volumes(self) -> int:
+        """Volumes on the circle."""
+        return len(self.xy)
+
+    def at(self, shifts: Ints) -> RunProducts:
+        """Give products in which each shift of the models makes targets of its own.
+
+        Parameters
+        ----------
+        shifts
+            Shape (K,), volumes.
+
+        Returns
+        -------
+        RunProducts
+            With K S participants: all of the first shift, then all of the second, and so on. It has
+            no products of participants with each other (``yy`` is empty).
+        """
+        k, (n_regions, s) = len(shifts), self.unshifted.present.shape
+        xy = self.xy[shifts].transpose(1, 0, 2, 3).reshape(n_regions, k * s, -1)
+        return replace(
+            self.unshifted,
+            xy=xy.astype(np.float64),
+            yy=np.empty((n_regions, 0, 0)),
+            y_mean=np.tile(self.unshifted.y_mean, k),
+            y_sd=np.tile(self.unshifted.y_sd, k),
+            present=np.tile(self.unshifted.present, k),
+        )
+
+
+def shifted_products(
+    models: Floats, targets: Floats, pairs: PairSet, preparation: Preparation, run: str
+) -> ShiftedProducts:
+    """Multiply a run's brain RDMs with its models shifted by every number of volumes.
+
+    Parameters
+    ----------
+    models, targets, pairs, preparation, run
+        As in `bidsapp.rsa.gram.run_products`. Undefined volumes are not on the circle: a shift by s
+        moves each kept volume's model to the s-th kept volume after it.
+    """
+    unshifted = run_products(models, targets, pairs, preparation, run)
+    p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
+    if not pairs.n_pairs:
+        return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32))
+    columns, _, _ = standardise(
+        (models, targets.reshape(-1, targets.shape[-1])), pairs, preparation
+    )
+    spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
+    for ring, weight in _rings(pairs, len(columns)):
+        waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency, column, lag
+        spectrum += waves[:, p:] @ (waves[:, :p] * weight).conj().swapaxes(1, 2)
+    xy = fft.irfft(spectrum, n=m, axis=0).reshape(m, *shape, p) / pairs.n_pairs
+    xy[:, ~unshifted.present] = np.nan
+    return ShiftedProducts(unshifted, xy.astype(np.float32))
+
+
+def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
+    """Yield where among ``pairs`` the rings of some lags stand, (lags, m), and their weights.
+
+    At half the circle's length the ring meets every pair twice, so it counts half.
+    """
+    m = len(pairs.kept)
+    place = np.full(pairs.n_volumes * (pairs.n_volumes - 1) // 2, -1)
+    place[pairs.index] = np.arange(pairs.n_pairs)
+    start = np.arange(m)
+    at_once = max(1, int(_BYTES_AT_ONCE / (8 * n_columns * m)))
+    for first in range(1, m // 2 + 1, at_once):
+        lag = np.arange(first, min(first + at_once, m // 2 + 1))
+        end = (start + lag[:, None]) % m
+        rows, columns = np.minimum(start, end), np.maximum(start, end)
+        ring = place[condensed_index(pairs.kept[rows], pairs.kept[columns], pairs.n_volumes)]
+        used = ring[:, 0] >= 0
+        if (ring[used] < 0).any() or (ring[~used] >= 0).any():
+            raise ValueError("pairs of one circular lag are there in part: models cannot be shifted")
+        if used.any():
+            weight = np.where(2 * lag[used] == m, 0.5, 1.0).astype(np.float32)
+            yield ring[used], weight
