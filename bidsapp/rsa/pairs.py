@@ -19,12 +19,11 @@ class PairSet:
         Volumes of the whole run.
     kept
         Shape (m,): positions in the run of the volumes that are neither trimmed nor undefined. Put
-        end to end they are the circle on which circular lags are counted and models are shifted.
+        end to end they are the circle along which models are shifted.
     index
         Shape (n_pairs,): where each pair stands in the run's condensed RDM.
     lag
-        Shape (n_pairs,), volumes: the plain lag ``|i - j|`` of `all_pairs`; the circular lag
-        ``min(|a - b|, m - |a - b|)`` of `lagged_pairs`, where a and b are places in ``kept``.
+        Shape (n_pairs,), volumes: ``|i - j|``, undefined volumes between them counted.
     n_dropped
         Undefined volumes that were left out.
     """
@@ -97,12 +96,11 @@ def _pairs(
         raise ValueError(f"defined has shape {whole.shape}, expected ({n_volumes},)")
     kept = np.flatnonzero(whole[:n])
     rows, columns = np.triu_indices(len(kept), 1)  # in the order of the condensed RDM
-    lag = np.minimum(columns - rows, len(kept) - columns + rows)
+    around = np.minimum(columns - rows, len(kept) - columns + rows)
     rows, columns = kept[rows], kept[columns]
-    if not circular:
-        lag = columns - rows
+    lag = columns - rows
     index = condensed_index(rows, columns, n_volumes)
-    chosen = np.flatnonzero(lag >= min_lag)
+    chosen = np.flatnonzero((around if circular else lag) >= min_lag)
     chosen = chosen[np.argsort(lag[chosen], kind="stable")]
     return PairSet(
         n_volumes=n_volumes,
