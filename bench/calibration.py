@@ -10,8 +10,9 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -35,10 +36,10 @@ from bidsapp.tables.scores import all_scores
 from bidsapp.vision.hemodynamics import hrf_weights
 
 REPETITION_TIME = 2.0
-FRAME_S = 0.4
+FRAME_S = 0.5
 UNITS = 40
-GRID = (10, 6, 4)  # voxels: 60 of the region, 80 of white matter, 80 of fluid, 20 between them
-REGION, WHITE_MATTER, FLUID = slice(0, 60), slice(80, 160), slice(160, 240)
+GRID = (10, 4, 3)  # voxels: 60 of the region, 25 of white matter, 25 of fluid, 10 between them
+REGION, WHITE_MATTER, FLUID = slice(0, 60), slice(70, 95), slice(95, 120)
 TESTS = ("p_null", "p_null_max", "p_t", "p_t_one_sided")
 LAYERS = {
     "shots": ("shots", "long-shots"),
@@ -70,7 +71,7 @@ class Setting:
     participants: int = 8
     runs: int = 4
     volumes: int = 150
-    draws: int = 500
+    draws: int = 200
 
 
 NOISES = ("white", "ar.3", "ar.5", "ar.8", "1/f", "spatial")
@@ -103,6 +104,13 @@ def noise_series(kind: str, volumes: int, rng: np.random.Generator) -> Floats:
     return scaled
 
 
+@cache
+def response_weights(volumes: int) -> Floats:
+    """Weigh frames in each volume by the app's response, (volumes, frames)."""
+    frames = FRAME_S * np.arange(int(volumes * REPETITION_TIME / FRAME_S))
+    return hrf_weights(frames, REPETITION_TIME * (np.arange(volumes) + 0.5))
+
+
 def film_responses(volumes: int, rng: np.random.Generator) -> dict[str, Floats]:
     """Draw a film's features and see them through the canonical response: layer to (volumes, u)."""
     n = int(volumes * REPETITION_TIME / FRAME_S)
@@ -114,9 +122,9 @@ def film_responses(volumes: int, rng: np.random.Generator) -> dict[str, Floats]:
 
     def drift(width_s: float) -> Floats:
         width = width_s / FRAME_S
-        margin = round(4 * width)  # cut from a longer film, which knows nothing of the run's ends
+        margin = round(3 * width)  # cut from a longer film, which knows nothing of the run's ends
         fresh = rng.standard_normal((n + 2 * margin, UNITS))
-        slow = gaussian_filter1d(fresh, width, axis=0)[margin : margin + n]
+        slow = gaussian_filter1d(fresh, width, axis=0, truncate=3)[margin : margin + n]
         return slow / slow.std()
 
     frames, short = rng.standard_normal((n, UNITS)), shots(4)
@@ -129,9 +137,7 @@ def film_responses(volumes: int, rng: np.random.Generator) -> dict[str, Floats]:
         "shots-and-frames": short @ rng.standard_normal((UNITS, UNITS)) / UNITS**0.5 + frames,
         "slow-and-shots": drift(20) + shots(6),
     }
-    weights = hrf_weights(
-        FRAME_S * np.arange(n), REPETITION_TIME * (np.arange(volumes) + 0.5)
-    )
+    weights = response_weights(volumes)
     return {name: weights @ values for name, values in features.items()}
 
 
@@ -144,7 +150,9 @@ def denoised(series: Floats, rng: np.random.Generator, folder: Path) -> Floats:
     motion = np.cumsum(rng.standard_normal((len(series), 6)) * 0.03, axis=0)
     confounds = make_confounds(series, motion, where)
     table, metadata = folder / "confounds.tsv", folder / "confounds.json"
-    confounds.table.to_csv(table, sep="\t", index=False, na_rep="n/a")
+    mask = {name: facts.get("Mask") for name, facts in confounds.metadata.items()}
+    wanted = [n for n in confounds.table if n.startswith("cosine") or mask.get(n) == "combined"]
+    confounds.table[wanted].to_csv(table, sep="\t", index=False, na_rep="n/a")
     metadata.write_text(json.dumps(confounds.metadata), encoding="utf-8")
     return residuals(series[:, REGION], nuisance_design(table, metadata, Denoise()).matrix)
 
@@ -201,7 +209,7 @@ def analysis_of(setting: Setting, fits: tuple[str, ...] = ("ols", "ridge")) -> A
 def tested(runs: list[RunRDMs], setting: Setting, seed: int) -> pd.DataFrame:
     """Every p of one study: mode, fit, model, r, p_null, p_null_max, p_t, p_t_one_sided."""
     analysis = analysis_of(setting)
-    table = null_table(iter(runs), LAYERS, "hV4", analysis, seed).drop(columns=["roi", "note"])
+    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, seed).drop(columns=["roi", "note"])
     parts = []
     for scores in all_scores(study_products(runs, analysis.robust.min_lag_s), LAYERS, analysis):
         participants = scores.participants[:, 0]

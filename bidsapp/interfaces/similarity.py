@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
     Bunch,
@@ -26,6 +27,7 @@ from bidsapp.tables.columns import describe
 from bidsapp.tables.comparators import group_comparators, participant_comparators
 from bidsapp.tables.components import component_tables
 from bidsapp.tables.group import group_tables
+from bidsapp.tables.null import null_table
 from bidsapp.tables.participant import participant_tables
 
 CLOCK_TOLERANCE_S = 0.1  # of volumes; responses to a film are seconds wide
@@ -109,7 +111,39 @@ class GroupComparators(SimpleInterface):
         return runtime
 
 
+class _NullInputSpec(_StudyInputSpec):
+    region = traits.Str(mandatory=True, desc="region to test")
+    seed = traits.Int(mandatory=True, desc="of the shifts")
+
+
+class _NullOutputSpec(TraitedSpec):
+    table = File(exists=True, desc="p_null and p_null_max of every mode, fit and model")
+
+
+class ShiftNull(SimpleInterface):
+    """Test one region's group scores against those of models shifted in time."""
+
+    input_spec = _NullInputSpec
+    output_spec = _NullOutputSpec
+
+    def _run_interface(self, runtime: Bunch) -> Bunch:
+        study = _Study(self.inputs)
+        table = null_table(
+            study.runs(),
+            study.layers,
+            study.analysis.region_names,
+            self.inputs.region,
+            study.analysis,
+            self.inputs.seed,
+        )
+        path = Path(runtime.cwd) / "null.tsv"
+        table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+        self._results["table"] = str(path)
+        return runtime
+
+
 class _GroupInputSpec(_StudyInputSpec):
+    nulls = traits.List(File(exists=True), mandatory=True, desc="tables of ShiftNull, one a region")
     seed = traits.Int(mandatory=True, desc="of the bootstrap")
 
 
@@ -128,6 +162,7 @@ class GroupStatistics(SimpleInterface):
             analysis.region_names,
             analysis.region_sets,
             analysis,
+            pd.concat([_read_null(path) for path in self.inputs.nulls], ignore_index=True),
             self.inputs.seed,
         )
         tree = staged_tree(runtime.cwd)
@@ -143,6 +178,10 @@ class GroupStatistics(SimpleInterface):
             write_table(path, table, columns)
         self._results["staged"] = str(tree.root)
         return runtime
+
+
+def _read_null(path: str) -> pd.DataFrame:
+    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
 
 
 class _Study:

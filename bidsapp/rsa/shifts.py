@@ -2,20 +2,29 @@
 
 A model shifted by s volumes along the circle of a run has at (i, j) what it had at (i - s, j - s).
 Pairs keep their circular lag, so a set of pairs that holds each lag wholly or not at all stays the
-same, and with it everything known of the models alone: only their products with the brain change.
+same. Columns are prepared before they are shifted, so everything known of the models alone stays
+too: only their products with the brain change.
 At one lag d the pairs (i, i + d) form a ring, on which a shift of the model is a cross-correlation
 of two sequences. Fourier transforms give that for all shifts, and lags add up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import fft
 
-from bidsapp.arrays import Floats, Ints
-from bidsapp.rsa.gram import Preparation, RunProducts, run_products, standardise
-from bidsapp.rsa.pairs import PairSet, condensed_index
+from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rsa.gram import (
+    Preparation,
+    RunProducts,
+    defined_volumes,
+    run_products,
+    standardise,
+)
+from bidsapp.rsa.pairs import PairSet, all_pairs, condensed_index, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.similarity import Mode
+from bidsapp.rsa.study import RunRDMs, cohorts_of, same_volumes
 
 _BYTES_AT_ONCE = 32e6
 
@@ -40,6 +49,10 @@ class ShiftedProducts:
     def n_volumes(self) -> int:
         """Volumes on the circle."""
         return len(self.xy)
+
+    def of(self, participants: Ints) -> "ShiftedProducts":
+        """Give the products of some participants, by position."""
+        return ShiftedProducts(self.unshifted.of(participants), self.xy[:, :, participants])
 
     def at(self, shifts: Ints) -> RunProducts:
         """Give products in which each shift of the models makes targets of its own.
@@ -115,3 +128,78 @@ def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
         if used.any():
             weight = np.where(2 * lag[used] == m, 0.5, 1.0).astype(np.float32)
             yield ring[used], weight
+
+
+@dataclass(frozen=True)
+class ShiftedCohort:
+    """Products for every shift, of participants (by position) who define the same volumes."""
+
+    participants: Ints
+    runs: Mapping[Mode, tuple[ShiftedProducts, ...]]
+
+
+@dataclass(frozen=True)
+class _RunPart:
+    """One run of participants who define the same volumes in it."""
+
+    participants: Ints
+    products: Mapping[Mode, ShiftedProducts]
+
+    def of(self, participants: Ints) -> "_RunPart":
+        inside = np.searchsorted(self.participants, participants)
+        return _RunPart(participants, {mode: run.of(inside) for mode, run in self.products.items()})
+
+
+def shifted_study(
+    runs: Iterable[RunRDMs], region: int, min_lag_s: float, modes: Sequence[Mode]
+) -> tuple[ShiftedCohort, ...]:
+    """Reduce one region of a study to its products for every shift, a run's RDMs at a time.
+
+    Parameters
+    ----------
+    runs
+        The runs, with all regions: which volumes a participant defines depends on all of them.
+    region
+        Position of the region; the products are of it alone (R = 1).
+    min_lag_s
+        As in `bidsapp.rsa.study.study_products`.
+    modes
+        Modes wanted.
+
+    Returns
+    -------
+    tuple of ShiftedCohort
+        Each participant is in one.
+    """
+    parts = [list(_parts(run, region, min_lag_s, modes)) for run in runs]
+    return tuple(
+        ShiftedCohort(
+            own[0].participants,
+            {mode: tuple(part.products[mode] for part in own) for mode in modes},
+        )
+        for own in cohorts_of(parts)
+    )
+
+
+def _parts(
+    run: RunRDMs, region: int, min_lag_s: float, modes: Sequence[Mode]
+) -> Iterator[_RunPart]:
+    defined = defined_volumes(run.models, run.targets)
+    for group in same_volumes(defined, run.targets):
+        in_all: Bools = np.logical_and.reduce(defined[group], axis=0)
+        targets = run.targets[[region]][:, group]
+        yield _RunPart(
+            group,
+            {mode: _shifted(run, targets, in_all, mode, min_lag_s) for mode in modes},
+        )
+
+
+def _shifted(
+    run: RunRDMs, targets: Floats, defined: Bools, mode: Mode, min_lag_s: float
+) -> ShiftedProducts:
+    if mode == "replicate":
+        pairs = all_pairs(len(defined), defined)
+        return shifted_products(run.models, targets, pairs, "centred", run.run)
+    min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
+    pairs = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+    return shifted_products(run.models, targets, pairs, "lag-centred", run.run)

@@ -7,6 +7,7 @@ define the same volumes in every run share their products, as a cohort.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
@@ -85,6 +86,20 @@ class StudyProducts(Products):
         return sum(len(cohort.participants) for cohort in self.cohorts)
 
 
+class RunPart(Protocol):
+    """Something of one run and of participants (by position, ascending) alike in it."""
+
+    @property
+    def participants(self) -> Ints:
+        """Their positions."""
+
+    def of(self, participants: Ints) -> Self:
+        """Give the part of some of them, by position in the study."""
+
+
+_Part = TypeVar("_Part", bound=RunPart)
+
+
 @dataclass(frozen=True)
 class _Lags:
     """In seconds: the robust mode's least, those of the lag curve, and the regressors' decays."""
@@ -126,7 +141,7 @@ def study_products(
     runs
         The runs, in order; a generator keeps memory at one run.
     min_lag_s
-        Least circular lag of the robust mode's pairs, in seconds.
+        Least lag of the robust mode's pairs, around the run's ends too, in seconds.
     lag_curve_s
         Least lags, in seconds, at which the replicate mode is repeated.
     lag_regressors_s
@@ -138,7 +153,7 @@ def study_products(
     parts: list[list[_RunPart]] = []
     for run in runs:
         defined = defined_volumes(run.models, run.targets)
-        groups = _same_volumes(defined, run.targets)
+        groups = same_volumes(defined, run.targets)
         together = np.arange(len(defined))
         everyone.append(_part(run, together, _in_all(defined), lags_s))
         parts.append(
@@ -149,15 +164,27 @@ def study_products(
     joined = _joined(everyone, lag_curve_s)
     cohorts = tuple(
         Cohort(**vars(_joined(own, lag_curve_s)), participants=own[0].participants)
-        for own in _cohorts(parts)
+        for own in cohorts_of(parts)
     )
     return StudyProducts(**vars(joined), cohorts=cohorts)
 
 
-def _same_volumes(defined: Bools, targets: Floats) -> list[Ints]:
-    """Group participants by the volumes that they define.
+def same_volumes(defined: Bools, targets: Floats) -> list[Ints]:
+    """Group participants by the volumes that they define in a run.
 
     Who lacks the run has no say about volumes, and joins the largest group.
+
+    Parameters
+    ----------
+    defined
+        Shape (S, n_volumes), of `bidsapp.rsa.gram.defined_volumes`.
+    targets
+        Shape (R, S, n_pairs); NaN where a participant lacks the region or the run.
+
+    Returns
+    -------
+    list of Ints
+        Positions of each group's participants.
     """
     here = np.isfinite(targets).any(axis=(0, 2))
     if not here.any():
@@ -184,8 +211,14 @@ def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _R
     return _RunPart(participants, plain, tuple(at_lags), robust)
 
 
-def _cohorts(parts: Sequence[Sequence[_RunPart]]) -> Iterator[list[_RunPart]]:
-    """Give every run's part of each set of participants who are together in all runs."""
+def cohorts_of(parts: Sequence[Sequence[_Part]]) -> Iterator[list[_Part]]:
+    """Give every run's part of each set of participants who are together in all runs.
+
+    Parameters
+    ----------
+    parts
+        For each run its parts; together they hold every participant once.
+    """
     n = sum(len(part.participants) for part in parts[0]) if parts else 0
     labels = np.zeros((n, len(parts)), dtype=np.int64)
     for run, its_parts in enumerate(parts):

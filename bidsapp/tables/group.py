@@ -14,6 +14,7 @@ from bidsapp.rsa.study import StudyProducts
 from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.lag import lag_table
+from bidsapp.tables.null import KEYS
 from bidsapp.tables.scores import Scores, all_scores
 from bidsapp.tables.split import split_table
 
@@ -24,6 +25,7 @@ def group_tables(
     regions: Sequence[str],
     region_sets: Mapping[str, Sequence[str]],
     analysis: Analysis,
+    nulls: pd.DataFrame,
     seed: int,
 ) -> dict[str, pd.DataFrame]:
     """Make every table of the group.
@@ -41,6 +43,8 @@ def group_tables(
         all regions of a set, all models (or pairs of models).
     analysis
         Its modes, fits, penalties and statistics are used.
+    nulls
+        Tables of `bidsapp.tables.null.null_table`, of every region.
     seed
         Of the bootstrap, and of the sign flips where they are too many to try all.
 
@@ -64,7 +68,14 @@ def group_tables(
     for scores in all_scores(study, layers, analysis):
         similarities.append(
             _similarity(
-                scores, list(layers), regions, families, ceiling_of[scores.mode], analysis, seed
+                scores,
+                list(layers),
+                regions,
+                families,
+                ceiling_of[scores.mode],
+                analysis,
+                nulls,
+                seed,
             )
         )
         pairs.append(_comparisons(scores, list(layers), regions, families, seed))
@@ -102,6 +113,7 @@ def _similarity(
     families: Sequence[str],
     ceiling: Ceilings,
     analysis: Analysis,
+    nulls: pd.DataFrame,
     seed: int,
 ) -> pd.DataFrame:
     result = scores.similarity
@@ -121,9 +133,9 @@ def _similarity(
         table[f"ceiling_{name}"] = np.repeat(of_region, len(models))
     table["ci_low"], table["ci_high"] = low.ravel(), high.ravel()
     add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
-    table["p_null"] = table["p_null_max"] = np.nan
+    table = table.merge(nulls, how="left", on=KEYS, validate="1:1")
     table["note"] = [
-        notes.joined(_notes(scores, table.iloc[row], m, region))
+        notes.joined([*_notes(scores, table.iloc[row], m, region), *table["note"].iloc[[row]].dropna()])
         for row, (region, m) in enumerate(product(range(len(regions)), range(len(models))))
     ]
     return table
@@ -246,4 +258,4 @@ def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list
         said.append(notes.COLLINEAR)
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
-    return [*said, notes.NO_NULL]
+    return said

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,18 @@ _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
 
 
 def run_workflow(
-    workflow: engine.Workflow, settings: Settings, log_dir: Path, parallel: bool = True
+    workflow: engine.Workflow,
+    settings: Settings,
+    log_dir: Path,
+    parallel: bool = True,
+    told: str | None = None,
 ) -> dict[str, str]:
     """Run a workflow to its end; return the crash report of every step that failed, by its name.
 
     A failed step stops what depends on it and nothing else, unless ``--stop-on-first-crash``.
     Steps that were done before and whose input is unchanged are not repeated. Without ``parallel``
-    steps run in this process, one after the other, unless a plugin file says otherwise.
+    steps run in this process, one after the other, unless a plugin file says otherwise. With
+    ``told`` the end of each step whose name begins so is logged.
 
     Raises
     ------
@@ -41,8 +46,9 @@ def run_workflow(
     _configure(workflow, settings, log_dir)
     logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
     workflow.base_dir = str(settings.work_dir)
+    tell = None if told is None else _teller(workflow, told)
     try:
-        workflow.run(**_plugin(settings, parallel))
+        workflow.run(**_watchful(_plugin(settings, parallel), tell))
     except WorkerKilledError:
         for step, reason in _crashes(log_dir, before).items():
             LOGGER.error("%s: %s", step, reason)
@@ -95,7 +101,7 @@ def only_extras_failed(crashes: Mapping[str, str], participant: str) -> bool:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return _watchful(_read_plugin(settings.nipype_plugin_file))
+        return _read_plugin(settings.nipype_plugin_file)
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
@@ -104,14 +110,32 @@ def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
         "raise_insufficient": False,
         "maxtasksperchild": 20,
     }
-    return _watchful({"plugin": "MultiProc", "plugin_args": arguments})
+    return {"plugin": "MultiProc", "plugin_args": arguments}
 
 
-def _watchful(chosen: dict[str, Any]) -> dict[str, Any]:
-    """Put our own plugin in the place of MultiProc."""
+def _teller(workflow: engine.Workflow, told: str) -> Callable[[engine.Node, str], None]:
+    """Make what logs the end of each step whose name begins with ``told``, and how many there are."""
+    steps = [name for name in workflow.list_node_names() if name.startswith(told)]
+    ended: set[str] = set()
+
+    def tell(node: engine.Node, status: str) -> None:
+        if status == "end" and node.name in steps:
+            ended.add(node.name)
+            LOGGER.info("%s done (%d of %d)", node.name, len(ended), len(steps))
+
+    return tell
+
+
+def _watchful(
+    chosen: dict[str, Any], tell: Callable[[engine.Node, str], None] | None
+) -> dict[str, Any]:
+    """Put our own plugin in the place of MultiProc; in this process steps can be told of."""
+    arguments = dict(chosen.get("plugin_args") or {})
+    if tell is not None and chosen["plugin"] in ("Linear", "MultiProc"):
+        arguments["status_callback"] = tell
     if chosen["plugin"] != "MultiProc":
-        return chosen
-    return {"plugin": WatchfulMultiProcPlugin(plugin_args=chosen.get("plugin_args"))}
+        return {**chosen, "plugin_args": arguments}
+    return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
 
 
 def _read_plugin(path: Path) -> dict[str, Any]:

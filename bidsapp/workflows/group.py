@@ -1,8 +1,9 @@
 """The group level: everything that OUTPUT_DIR holds, compared over participants."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
@@ -10,7 +11,7 @@ from nipype.pipeline import engine
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, read_rdms
 from bidsapp.errors import InputError
-from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics
+from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics, ShiftNull
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
@@ -21,6 +22,7 @@ from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warni
 
 LOGGER = logging.getLogger(__name__)
 _MIN_RUNS = 3
+_NULL = "null_"  # and the region's name: the steps that take minutes
 
 
 def run(settings: Settings, analysis: Analysis) -> int:
@@ -33,7 +35,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
     for warning in warnings:
         LOGGER.warning("%s", warning)
     log_dir = log(settings, analysis)
-    crashes = run_workflow(workflow, settings, log_dir, parallel=False)
+    crashes = run_workflow(workflow, settings, log_dir, told=_NULL)
     if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
     facts = facts_of(settings, (*warnings, *plan_warnings(settings, analysis)))
@@ -94,8 +96,8 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     Returns
     -------
     nipype workflow
-        All RDM files → statistics, and tables of quality → published tables; participants'
-        comparators → theirs.
+        All RDM files → each region against shifted models → statistics, and tables of quality →
+        published tables; participants' comparators → theirs.
 
     Raises
     ------
@@ -107,17 +109,20 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     first = next(iter(next(iter(brain_rdms.values())).values()))
     onsets = read_rdms(first).onsets_s
     models = model_rdm_files(settings, analysis)
+    study: dict[str, Any] = {
+        "analysis": analysis.model_dump(mode="json"),
+        "model_rdms": {run: [str(path) for path in models[run]] for run in brain_rdms},
+        "brain_rdms": {
+            run: {label: str(path) for label, path in files.items()}
+            for run, files in brain_rdms.items()
+        },
+        "repetition_time": float(onsets[1] - onsets[0]),
+        "seed": settings.random_seed,
+    }
+    gigabytes = _null_gb(len(onsets), brain_rdms, models, analysis)
+    nulls = engine.Node(Merge(len(analysis.region_names)), name="nulls")
     statistics = engine.Node(
-        GroupStatistics(
-            analysis=analysis.model_dump(mode="json"),
-            model_rdms={run: [str(path) for path in models[run]] for run in brain_rdms},
-            brain_rdms={
-                run: {label: str(path) for label, path in files.items()}
-                for run, files in brain_rdms.items()
-            },
-            repetition_time=float(onsets[1] - onsets[0]),
-            seed=settings.random_seed,
-        ),
+        GroupStatistics(**study),
         name="statistics",
         n_procs=settings.omp_nthreads,
         mem_gb=settings.mem_gb / 2,
@@ -133,6 +138,12 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
     )
     workflow = engine.Workflow(name="group_wf")
+    for i, region in enumerate(analysis.region_names):
+        null = engine.Node(
+            ShiftNull(**study, region=region), name=f"{_NULL}{region}", mem_gb=gigabytes
+        )
+        workflow.connect(null, "table", nulls, f"in{i + 1}")
+    workflow.connect(nulls, "out", statistics, "nulls")
     for i, step in enumerate((statistics, quality), start=1):
         workflow.connect(step, "staged", staged, f"in{i}")
     workflow.connect(staged, "out", publish, "staged")
@@ -180,6 +191,19 @@ def _quality_files(
         ]
         found[label] = [str(path) for path in paths] if all(paths) else []
     return found
+
+
+def _null_gb(
+    n_volumes: int,
+    brain_rdms: Mapping[str, Mapping[str, Path]],
+    models: Mapping[str, Sequence[Path]],
+    analysis: Analysis,
+) -> float:
+    """Estimate the memory of one region's test: one run's RDMs thrice, and its imports."""
+    run, files = next(iter(brain_rdms.items()))
+    n_layers = sum(len(read_rdms(path).names) for path in models[run])
+    columns = n_layers + len(files) * len(analysis.region_names)
+    return 0.5 + 3 * columns * n_volumes**2 / 2 * 4 / 1e9
 
 
 def _check(

@@ -32,8 +32,13 @@ def pairs_of(run, mode, min_lag_s):
 def leave_one_run_out(runs, columns, region, participant, mode, fit, penalties, min_lag_s):
     """r, R² and penalty in each run left out, NaN where there is no score."""
     data = run_data(runs, columns, region, participant, mode, min_lag_s)
+    return cross_validated(data, mode, fit, penalties)
+
+
+def cross_validated(data, mode, fit, penalties):
+    """The same from each run's columns."""
     here = [i for i, d in enumerate(data) if d is not None]
-    r, r2, chosen = (np.full(len(runs), np.nan) for _ in range(3))
+    r, r2, chosen = (np.full(len(data), np.nan) for _ in range(3))
     if len(here) < 3:
         return r, r2, chosen
     for test in here:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rsa_plain import prepared_columns
 from small_study import LENGTHS, MIN_LAG_S, undefine
 
-from bidsapp.rsa.gram import defined_volumes, run_products
+from bidsapp.rsa.gram import defined_volumes
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
 from bidsapp.rsa.rdm import to_square
 from bidsapp.rsa.shifts import shifted_products
@@ -14,21 +15,23 @@ from bidsapp.rsa.shifts import shifted_products
 PREPARATION = {"replicate": "centred", "robust": "lag-centred"}
 
 
-def pairs_of(run, mode, n):
-    defined = defined_volumes(run.models, run.targets)
+def pairs_of(run, mode):
+    n = LENGTHS[0]
+    defined = defined_volumes(run.models, run.targets).all(axis=0)
     if mode == "replicate":
         return all_pairs(n, defined)
     return lagged_pairs(n, lag_in_volumes(MIN_LAG_S, 2.0), run.trim_end, defined)
 
 
-def shifted(rdms, kept, volumes):
-    """Models' condensed RDMs with rows and columns of the kept volumes moved along the circle."""
-    square = to_square(rdms)
-    moved = np.full_like(square, np.nan)
-    source = np.roll(kept, volumes)
-    moved[:, kept[:, None], kept] = square[:, source[:, None], source]
-    rows, columns = np.triu_indices(square.shape[-1], 1)
-    return moved[:, rows, columns]
+def shifted(column, pairs, volumes):
+    """A prepared column whose square matrix has rows and columns moved along the circle."""
+    whole = np.zeros(pairs.n_volumes * (pairs.n_volumes - 1) // 2)
+    whole[pairs.index] = column
+    square = to_square(whole)
+    moved = np.zeros_like(square)
+    source = np.roll(pairs.kept, volumes)
+    moved[pairs.kept[:, None], pairs.kept] = square[source[:, None], source]
+    return moved[np.triu_indices(pairs.n_volumes, 1)][pairs.index]
 
 
 @pytest.mark.parametrize("trim_end", [3, 4])  # circles of odd and even length
@@ -39,15 +42,25 @@ def test_products_agree_with_explicit_shifts(runs, mode, gaps, trim_end):
     for volume in gaps:
         undefine(run.models[1], volume, LENGTHS[0])
     run.targets[1, 2] = np.nan
-    pairs = pairs_of(run, mode, LENGTHS[0])
+    pairs = pairs_of(run, mode)
     found = shifted_products(run.models, run.targets, pairs, PREPARATION[mode], "1")
     assert found.n_volumes == len(pairs.kept)
+    x = [prepared_columns(layer, pairs, PREPARATION[mode]) for layer in run.models]
+    y = prepared_columns(run.targets[0, 1], pairs, PREPARATION[mode])
     for volumes in range(found.n_volumes):
-        moved = shifted(run.models, pairs.kept, volumes)
-        explicit = run_products(moved, run.targets, pairs, PREPARATION[mode], "1")
-        np.testing.assert_allclose(found.xy[volumes], explicit.xy, atol=2e-6)
-        np.testing.assert_allclose(found.unshifted.xx, explicit.xx, atol=2e-6)  # does not change
+        moved = np.array([shifted(column, pairs, volumes) for column in x])
+        np.testing.assert_allclose(found.xy[volumes, 0, 1], moved @ y / len(y), atol=2e-6)
+        xx = moved @ moved.T / len(y)
+        np.testing.assert_allclose(found.unshifted.xx, xx, atol=2e-6)  # does not change
     assert np.isnan(found.xy[:, 1, 2]).all()
+
+
+def test_no_shift_is_what_the_products_are(runs):
+    for mode, preparation in PREPARATION.items():
+        found = shifted_products(
+            runs[0].models, runs[0].targets, pairs_of(runs[0], mode), preparation, "1"
+        )
+        np.testing.assert_allclose(found.xy[0], found.unshifted.xy, atol=1e-6)
 
 
 def test_without_pairs_every_target_is_absent(runs):

@@ -1,0 +1,116 @@
+"""The null of shifted models against fits repeated on columns shifted one by one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rsa_plain import cross_validated, pairs_of, run_data
+from small_study import MIN_LAG_S
+from test_shifts import shifted
+
+from bidsapp.rsa.inference import finite_mean
+from bidsapp.rsa.null import (
+    MIN_SHIFT,
+    draw_shifts,
+    n_distinct,
+    scores_at_shifts,
+    shift_p,
+)
+from bidsapp.rsa.shifts import shifted_study
+from bidsapp.rsa.similarity import joined, similarity
+from bidsapp.rsa.study import study_products
+
+MODELS = {"all": slice(0, 4), "one": slice(2, 3)}
+PENALTIES = [1e-2, 1.0, 100.0]
+
+
+def scores_of(runs, region, shifts, mode, fit):
+    """Shape (K, M, S), participants in their order."""
+    cohorts = shifted_study(runs, region, MIN_LAG_S, [mode])
+    found = np.full((len(shifts), len(MODELS), runs[0].targets.shape[1]), np.nan)
+    for cohort in cohorts:
+        scores = scores_at_shifts(cohort.runs[mode], shifts, MODELS, mode, fit, PENALTIES)
+        found[:, :, cohort.participants] = scores[:, :, 0]
+    return found
+
+
+@pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_agrees_with_shifting_and_refitting(gappy_runs, mode, fit):
+    shifts = np.array([[3, 0, 11, 20], [17, 30, 8, 1]])
+    found = scores_of(gappy_runs, 1, shifts, mode, fit)
+    for (k, draw), (m, columns), who in (
+        (k, m, who)
+        for k in enumerate(shifts)
+        for m in enumerate(MODELS.values())
+        for who in range(3)
+    ):
+        data = []
+        for run, volumes in zip(gappy_runs, draw, strict=True):
+            own = run_data([run.of([who])], columns, 1, 0, mode, MIN_LAG_S)[0]
+            if own is not None:
+                pairs = pairs_of(run.of([who]), mode, MIN_LAG_S)
+                moved = [shifted(column, pairs, volumes) for column in own[0].T]
+                own = np.array(moved).T, own[1]
+            data.append(own)
+        r, _, _ = cross_validated(data, mode, fit, PENALTIES)
+        np.testing.assert_allclose(found[k, m, who], finite_mean(r, 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_no_shift_gives_the_scores_as_they_are(gappy_runs, mode, fit):
+    study = study_products(gappy_runs, MIN_LAG_S)
+    plain = joined(
+        [
+            (cohort.participants, similarity(getattr(cohort, mode), MODELS, mode, fit, PENALTIES))
+            for cohort in study.cohorts
+        ]
+    )
+    for region in (0, 1):
+        found = scores_of(gappy_runs, region, np.zeros((1, 4), int), mode, fit)
+        np.testing.assert_allclose(found[0], finite_mean(plain.r[:, region], -1), atol=1e-6)
+
+
+def test_draws_at_once_change_nothing(runs, monkeypatch):
+    shifts = np.random.default_rng(0).integers(0, 30, (7, 4))
+    whole = scores_of(runs, 0, shifts, "robust", "ridge")
+    monkeypatch.setattr("bidsapp.rsa.null._NUMBERS_AT_ONCE", 100)
+    np.testing.assert_allclose(scores_of(runs, 0, shifts, "robust", "ridge"), whole, atol=1e-12)
+
+
+@given(st.lists(st.integers(60, 200), min_size=3, max_size=5), st.integers(0, 9))
+def test_shifts_keep_from_both_ends_and_are_each_runs_own(volumes, seed):
+    shifts = draw_shifts(volumes, 50, seed)
+    assert shifts.shape == (50, len(volumes))
+    assert (shifts >= MIN_SHIFT).all()
+    assert (shifts <= np.array(volumes) - MIN_SHIFT).all()
+    np.testing.assert_array_equal(draw_shifts(volumes[:-1], 50, seed), shifts[:, :-1])
+    np.testing.assert_array_equal(draw_shifts(volumes, 20, seed), shifts[:20])
+
+
+def test_every_shift_is_drawn():
+    shifts = draw_shifts([62, 60, 60], 500, 0)
+    assert sorted(set(shifts[:, 0])) == list(range(20, 43))
+    assert n_distinct([62, 60, 60]) == 23 * 21 * 21
+    assert n_distinct([62, 30, 60]) == 0
+
+
+def test_short_run_has_no_shifts():
+    with pytest.raises(ValueError, match="59 volumes"):
+        draw_shifts([100, 59, 80], 10, 0)
+
+
+def test_p_by_hand():
+    observed = np.array([0.3, 0.1, np.nan])
+    null = np.array([[0.1, 0.1, np.nan], [0.4, 0.0, np.nan], [0.2, 0.05, np.nan]])
+    p, p_max = shift_p(observed, null)
+    np.testing.assert_allclose(p, [2 / 4, 2 / 4, np.nan])
+    np.testing.assert_allclose(p_max, [2 / 4, 4 / 4, np.nan])
+
+
+def test_p_of_exchangeable_scores_is_uniform():
+    scores = np.random.default_rng(0).normal(size=(20, 4000))
+    p, p_max = shift_p(scores[0][:, None], scores[1:, :, None])
+    assert np.mean(p <= 0.05) == pytest.approx(0.05, abs=0.012)
+    assert (p_max >= p).all()
