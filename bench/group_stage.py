@@ -71,8 +71,13 @@ def _timed(size: Size) -> dict[str, float]:
     products: dict[Mode, list[RunProducts]] = {"replicate": [], "robust": []}
     reduce_s = bare_s = 0.0
     for i, n in enumerate(size.volumes):
+<<<<<<< HEAD
         rdms = _made_up(size, str(i + 1), n, OVERLAP_VOLUMES if i + 1 < len(size.volumes) else 0)
         start = process_time()
+=======
+        rdms = made_up(size, str(i + 1), n, OVERLAP_VOLUMES if i + 1 < len(size.volumes) else 0)
+        start = perf_counter()
+>>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
         study = study_products([rdms], MIN_LAG_S)
         reduce_s += process_time() - start
         products["replicate"] += study.replicate
@@ -97,6 +102,7 @@ def _timed(size: Size) -> dict[str, float]:
     }
 
 
+<<<<<<< HEAD
 def _scaling() -> dict[str, float]:
     """Processor time at two and four times the pairs, and the targets, relative to once."""
     times = {}
@@ -117,6 +123,10 @@ def _scaling() -> dict[str, float]:
 
 
 def _made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
+=======
+def made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
+    """Make up a run's RDMs: structure that layers and regions share, and noise."""
+>>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
     rng = np.random.default_rng(n)
     n_pairs = n * (n - 1) // 2
     shared = rng.standard_normal((20, n_pairs), dtype=np.float32)
@@ -150,6 +160,7 @@ def _bare_products(rdms: RunRDMs, n_pairs: int) -> float:
     return process_time() - start
 
 
+<<<<<<< HEAD
 def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> dict[str, float]:
     """Seconds of each part, over both modes."""
     edges = np.cumsum([0, *size.layers]).tolist()
@@ -159,6 +170,17 @@ def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> dict[str, flo
     def add(name: str, start: float) -> None:
         seconds[name] = seconds.get(name, 0.0) + process_time() - start
 
+=======
+def models_of(size: Size) -> dict[str, slice]:
+    """Say which layers are each model's."""
+    edges = np.cumsum([0, *size.layers]).tolist()
+    return {str(m): slice(edges[m], edges[m + 1]) for m in range(len(size.layers))}
+
+
+def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> None:
+    models = models_of(size)
+    fits: tuple[Fit, ...] = ("ols", "ridge")
+>>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
     for mode, runs in products.items():
         start = process_time()
         ceilings(runs)
@@ -181,7 +203,7 @@ def _library_route(size: Size, repeats: int = 3) -> float:
     from rsatoolbox.rdm import RDMs, compare
 
     few = Size(size.volumes, size.layers[:1], regions=1, participants=1)
-    rdms = _made_up(few, "1", size.volumes[0], 0)
+    rdms = made_up(few, "1", size.volumes[0], 0)
     brain = RDMs(rdms.targets[0].astype(np.float64))
     model = ModelWeighted("one", RDMs(rdms.models.astype(np.float64)))
     start = process_time()

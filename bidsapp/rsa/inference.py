@@ -138,16 +138,19 @@ def benjamini_hochberg(p: Floats) -> Floats:
 def bootstrap_interval(
     scores: Floats, draws: int, generator: np.random.Generator, level: float = 0.95
 ) -> tuple[Floats, Floats]:
-    """Percentile interval of the mean score over participants and runs, both resampled at once.
+    """Interval of the mean score for other participants and other runs, by resampling both.
 
-    The scores are fixed: nothing is fitted again. Every test shares the draws.
+    The scores are fixed: nothing is fitted again. Percentiles of so few participants and runs would
+    be too narrow; the interval is the mean and its standard error times the quantile of Student's t
+    with the degrees of freedom of the smaller factor. Resampling both factors at once counts the
+    scores' own noise three times, which is corrected from resampling each alone.
 
     Parameters
     ----------
     scores
         Shape (..., S, n_runs); NaN where there is none.
     draws
-        How often to resample.
+        How often to resample; every test shares the draws.
     generator
         Source of the draws.
     level
@@ -156,12 +159,12 @@ def bootstrap_interval(
     Returns
     -------
     tuple of Floats
-        Lower and upper end, each of shape (...); NaN with fewer than two participants or no draws.
+        Lower and upper end, each of shape (...); NaN with fewer than two participants or runs, or
+        no draws.
 
     References
     ----------
-    Two-factor resampling: Schütt et al. (2023), eLife 12:e82566, without their correction of the
-    variance.
+    Two-factor resampling and its corrected variance: Schütt et al. (2023), eLife 12:e82566.
     """
     *shape, s, n_runs = scores.shape
     flat = scores.reshape(-1, s, n_runs)
@@ -169,23 +172,41 @@ def bootstrap_interval(
         return np.full(shape, np.nan), np.full(shape, np.nan)
     participants = _counts(s, draws, generator)
     runs = _counts(n_runs, draws, generator)
-    ends = np.array([_percentiles(some, participants, runs, level) for some in flat])
+    ends = np.array([_interval(some, participants, runs, level) for some in flat])
     return ends[:, 0].reshape(shape), ends[:, 1].reshape(shape)
 
 
-def _percentiles(scores: Floats, participants: Floats, runs: Floats, level: float) -> Floats:
-    """Give one test's interval; a participant's mean is over the drawn runs that it has."""
+def _interval(scores: Floats, participants: Floats, runs: Floats, level: float) -> Floats:
+    """Give one test's interval."""
     there = np.isfinite(scores)
-    if there.any(axis=1).sum() < 2:
+    n_participants, n_runs = (int(there.any(axis=axis).sum()) for axis in (1, 0))
+    fewer = min(n_participants, n_runs)
+    if fewer < 2:
         return np.array([np.nan, np.nan])
+    once_each = np.ones_like(participants), np.ones_like(runs)
+    of_participants = _means(scores, participants, once_each[1]).var()
+    of_runs = _means(scores, once_each[0], runs).var()
+    of_participants *= n_participants / (n_participants - 1)  # a bootstrap variance is too small
+    of_runs *= n_runs / (n_runs - 1)
+    variance = np.clip(
+        2 * (of_participants + of_runs) - _means(scores, participants, runs).var(),
+        max(of_participants, of_runs),
+        of_participants + of_runs,
+    )
+    half = stats.t.ppf((1 + level) / 2, fewer - 1) * np.sqrt(variance)
+    mean = float(_means(scores, once_each[0][:1], once_each[1][:1])[0])
+    return np.array([mean - half, mean + half])
+
+
+def _means(scores: Floats, participants: Floats, runs: Floats) -> Floats:
+    """Mean of every draw; a participant's mean is over the drawn runs that it has."""
+    there = np.isfinite(scores)
     n = runs @ there.T  # (draws, S)
     mean = np.divide(runs @ np.where(there, scores, 0.0).T, n, out=np.zeros(n.shape), where=n > 0)
     weight = participants * (n > 0)
     total = weight.sum(axis=1)
-    drawn = (weight * mean).sum(axis=1)[total > 0] / total[total > 0]
-    tail = (1 - level) / 2
-    ends: Floats = np.quantile(drawn, [tail, 1 - tail])
-    return ends
+    drawn: Floats = (weight * mean).sum(axis=1)[total > 0] / total[total > 0]
+    return drawn
 
 
 def _counts(n: int, draws: int, generator: np.random.Generator) -> Floats:

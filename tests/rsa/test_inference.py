@@ -89,18 +89,40 @@ def test_benjamini_hochberg_by_hand():
 
 
 def test_bootstrap_by_explicit_resampling():
-    scores = np.random.default_rng(4).normal(0.2, 0.1, (2, 6, 4))
+    scores = np.random.default_rng(4).normal(0.2, 0.1, (3, 6, 4))
     scores[0, 2, 1] = np.nan
     scores[1, 1:] = np.nan
+    scores[2, :, 1:] = np.nan
     low, high = inference.bootstrap_interval(scores, 4000, np.random.default_rng(5))
     rng = np.random.default_rng(6)
-    means = []
-    for _ in range(4000):
-        drawn = scores[0][rng.integers(6, size=6)][:, rng.integers(4, size=4)]
-        of_participants = [row[np.isfinite(row)].mean() for row in drawn if np.isfinite(row).any()]
-        means.append(np.mean(of_participants))
-    np.testing.assert_allclose([low[0], high[0]], np.quantile(means, [0.025, 0.975]), atol=0.005)
-    assert np.isnan([low[1], high[1]]).all()
+
+    def variance(participants, runs):
+        means = []
+        for _ in range(4000):
+            drawn = scores[0]
+            drawn = drawn[rng.integers(6, size=6)] if participants else drawn
+            drawn = drawn[:, rng.integers(4, size=4)] if runs else drawn
+            means.append(np.mean([row[np.isfinite(row)].mean() for row in drawn]))
+        return np.var(means)
+
+    alone, of_runs = variance(True, False) * 6 / 5, variance(False, True) * 4 / 3
+    expected = 2 * (alone + of_runs) - variance(True, True)
+    assert max(alone, of_runs) < expected < alone + of_runs
+    half = stats.t.ppf(0.975, 3) * np.sqrt(expected)
+    mean = np.nanmean(scores[0], axis=1).mean()
+    np.testing.assert_allclose([low[0], high[0]], [mean - half, mean + half], atol=0.006)
+    assert np.isnan([low[1:], high[1:]]).all()
+
+
+@pytest.mark.parametrize(("participants", "runs"), [(3, 4), (8, 4), (15, 8)])
+def test_interval_covers_the_true_mean(participants, runs):
+    """Scores of participants and runs that differ as much as single scores do."""
+    rng = np.random.default_rng(0)
+    shape = (400, participants, runs)
+    scores = rng.normal(size=shape) + rng.normal(size=(*shape[:2], 1))
+    scores += rng.normal(size=(shape[0], 1, runs))
+    low, high = inference.bootstrap_interval(scores, 200, rng)
+    assert ((low <= 0) & (high >= 0)).mean() > 0.925  # percentiles: .88 to .92
 
 
 def test_bootstrap_repeats_with_its_seed_and_can_be_left_out():

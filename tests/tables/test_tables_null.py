@@ -1,0 +1,144 @@
+"""p_null from RDMs to table: planted models are found, gaps are said."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bidsapp.analysis.processing import NullDraws
+from bidsapp.rsa.inference import finite_mean
+from bidsapp.rsa.rdm import correlation_distance
+from bidsapp.rsa.study import RunRDMs, study_products
+from bidsapp.tables.null import null_table
+from bidsapp.tables.scores import all_scores
+
+LAYERS = {"planted": ("first", "second"), "other": ("only",)}
+REGIONS = ("FFA", "hV4")
+LENGTHS = (70, 64, 66, 68)
+
+
+def one_run(rng, name, n):
+    features = [rng.normal(size=(n, 30)) for _ in range(3)]
+    targets = [
+        [
+            correlation_distance(strength * features[0] + rng.normal(size=(n, 30)))
+            for _ in range(3)
+        ]
+        for strength in (1.0, 0.0)
+    ]
+    models = np.array([correlation_distance(f) for f in features])
+    return RunRDMs(name, models, np.array(targets), repetition_time=2.0, trim_end=2)
+
+
+@pytest.fixture
+def long_runs():
+    rng = np.random.default_rng(5)
+    return [one_run(rng, str(i + 1), n) for i, n in enumerate(LENGTHS)]
+
+
+@pytest.fixture
+def quick(analysis):
+    return with_draws(analysis, ols=200, nnls=20, ridge=50)
+
+
+def with_draws(analysis, **draws):
+    statistics = analysis.statistics.model_copy(update={"null_draws": NullDraws(**draws)})
+    robust = analysis.robust.model_copy(update={"penalties": (0.01, 1.0, 100.0)})
+    return analysis.model_copy(update={"statistics": statistics, "robust": robust})
+
+
+def null_of(runs, analysis, region="FFA", seed=3):
+    table = null_table(runs, LAYERS, REGIONS, region, analysis, seed)
+    return table.set_index(["mode", "fit", "model"])
+
+
+def test_planted_model_is_found_and_the_other_is_not(long_runs, quick):
+    table = null_of(long_runs, quick)
+    draws = table.index.get_level_values("fit").map({"ols": 200, "nnls": 20, "ridge": 50})
+    planted = table.index.get_level_values("model") == "planted"
+    lowest = 1 / (1 + np.array(draws))
+    np.testing.assert_allclose(table["p_null"][planted], lowest[planted])
+    np.testing.assert_allclose(table["p_null_max"][planted], lowest[planted])
+    assert (table["p_null"][~planted] > lowest[~planted]).all()
+    assert (table["p_null_max"] >= table["p_null"]).all()
+    assert table["note"].isna().all()
+    assert (null_of(long_runs, quick, "hV4")["p_null"] > 0.03).all()
+
+
+def test_one_participant_is_enough(long_runs, quick):
+    alone = [run.of(np.array([1])) for run in long_runs]
+    assert null_of(alone, quick)["p_null"]["robust", "ols", "planted"] < 0.05
+
+
+def test_same_seed_same_p_and_another_seed_another(long_runs, quick):
+    one = null_of(long_runs, quick, "hV4")
+    assert one.equals(null_of(long_runs, quick, "hV4"))
+    assert not one.equals(null_of(long_runs, quick, "hV4", seed=4))
+
+
+def test_participants_with_gaps_are_tested_on_their_own_volumes(long_runs, quick):
+    long_runs[0].targets[:, 1] = np.nan  # no run 1
+    long_runs[1].targets[0, 2] = np.nan  # no FFA in run 2
+    rows, columns = np.triu_indices(LENGTHS[2], 1)
+    long_runs[2].targets[:, 0, (rows == 9) | (columns == 9)] = np.nan  # a censored volume
+    table = null_of(long_runs, quick)
+    assert (table["p_null"].xs("planted", level="model") < 0.05).all()
+    assert table["note"].isna().all()
+
+
+def test_constant_layer_is_no_obstacle(long_runs, quick):
+    for run in long_runs:
+        run.models[2] = 0.7
+    table = null_of(long_runs, quick)
+    # Its score is 0 whatever the shift, so every draw is as good.
+    np.testing.assert_allclose(table["p_null"].xs("other", level="model"), 1.0)
+
+
+def test_observed_score_is_that_of_the_table(long_runs, quick, monkeypatch):
+    seen = {}
+
+    def spy(observed, null):
+        seen[len(seen)] = observed
+        return observed, observed
+
+    monkeypatch.setattr("bidsapp.tables.null.shift_p", spy)
+    table = null_table(long_runs, LAYERS, REGIONS, "FFA", quick, 3)
+    study = study_products(long_runs, quick.robust.min_lag_s)
+    expected = np.concatenate(
+        [finite_mean(scores.participants[:, 0], -1) for scores in all_scores(study, LAYERS, quick)]
+    )
+    np.testing.assert_allclose(table["p_null"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (lambda runs: runs[:2], "no p_null: fewer than 3 runs"),
+        (lambda runs: [*runs[:3], replace(runs[3], trim_end=9)], "run 4 has 59 volumes"),
+    ],
+)
+def test_what_cannot_be_tested_says_why(long_runs, quick, change, note):
+    table = null_of(change(long_runs), quick).xs("robust", level="mode")
+    assert table[["p_null", "p_null_max"]].isna().all(axis=None)
+    assert table["note"].str.contains(note).all()
+
+
+def test_short_run_that_nobody_has_in_this_region_does_not_count(long_runs, quick):
+    long_runs[3] = replace(long_runs[3], trim_end=20)
+    long_runs[3].targets[0] = np.nan
+    assert np.isfinite(null_of(long_runs, quick)["p_null"]).all()
+    assert null_of(long_runs, quick, "hV4")["p_null"].xs("robust").isna().all()
+
+
+def test_no_draws_no_p(long_runs, quick):
+    table = null_of(long_runs, with_draws(quick, ols=0, nnls=20, ridge=0))
+    assert table.loc[(slice(None), "ols"), "p_null"].isna().all()
+    assert (table.loc[(slice(None), "ols"), "note"] == "no p_null: statistics.null_draws is 0").all()
+    assert np.isfinite(table.loc[(slice(None), "nnls"), "p_null"]).all()
+
+
+def test_more_draws_than_shifts_are_said(long_runs, quick):
+    short = [replace(run, trim_end=n - 60) for run, n in zip(long_runs, LENGTHS, strict=True)][:3]
+    table = null_of(short, with_draws(quick, ols=9300, nnls=0, ridge=0))
+    assert table["note"]["robust", "ols", "planted"] == "p_null: 9300 draws of 9261 distinct shifts"
+    assert np.isfinite(table["p_null"]["robust", "ols", "planted"])
