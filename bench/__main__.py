@@ -4,18 +4,15 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-<<<<<<< HEAD
 BENCHMARKS = (
     "bench.group_stage",
+    "bench.shift_null",
     "bench.extraction",
     "bench.reading",
     "bench.comparators",
     "bench.searchlight",
     "bench.indexing",
 )
-=======
-BENCHMARKS = ("bench.group_stage", "bench.shift_null", "bench.extraction", "bench.reading")
->>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
 RESULT = Path("build") / "bench.json"
 
 

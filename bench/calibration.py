@@ -209,7 +209,9 @@ def analysis_of(setting: Setting, fits: tuple[str, ...] = ("ols", "ridge")) -> A
 def tested(runs: list[RunRDMs], setting: Setting, seed: int) -> pd.DataFrame:
     """Every p of one study: mode, fit, model, r, p_null, p_null_max, p_t, p_t_one_sided."""
     analysis = analysis_of(setting)
-    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, seed).drop(columns=["roi", "note"])
+    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, seed).drop(
+        columns=["roi", "note"]
+    )
     parts = []
     for scores in all_scores(study_products(runs, analysis.robust.min_lag_s), LAYERS, analysis):
         participants = scores.participants[:, 0]

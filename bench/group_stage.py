@@ -71,13 +71,8 @@ def _timed(size: Size) -> dict[str, float]:
     products: dict[Mode, list[RunProducts]] = {"replicate": [], "robust": []}
     reduce_s = bare_s = 0.0
     for i, n in enumerate(size.volumes):
-<<<<<<< HEAD
-        rdms = _made_up(size, str(i + 1), n, OVERLAP_VOLUMES if i + 1 < len(size.volumes) else 0)
-        start = process_time()
-=======
         rdms = made_up(size, str(i + 1), n, OVERLAP_VOLUMES if i + 1 < len(size.volumes) else 0)
-        start = perf_counter()
->>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
+        start = process_time()
         study = study_products([rdms], MIN_LAG_S)
         reduce_s += process_time() - start
         products["replicate"] += study.replicate
@@ -102,7 +97,6 @@ def _timed(size: Size) -> dict[str, float]:
     }
 
 
-<<<<<<< HEAD
 def _scaling() -> dict[str, float]:
     """Processor time at two and four times the pairs, and the targets, relative to once."""
     times = {}
@@ -112,7 +106,7 @@ def _scaling() -> dict[str, float]:
     ):
         seconds = []
         for size in sizes:
-            rdms = [_made_up(size, str(i), n, 0) for i, n in enumerate(size.volumes)]
+            rdms = [made_up(size, str(i), n, 0) for i, n in enumerate(size.volumes)]
             start = process_time()
             study = study_products(rdms, MIN_LAG_S)
             _score(size, {"replicate": [*study.replicate], "robust": [*study.robust]})
@@ -122,11 +116,8 @@ def _scaling() -> dict[str, float]:
     return times
 
 
-def _made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
-=======
 def made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
     """Make up a run's RDMs: structure that layers and regions share, and noise."""
->>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
     rng = np.random.default_rng(n)
     n_pairs = n * (n - 1) // 2
     shared = rng.standard_normal((20, n_pairs), dtype=np.float32)
@@ -160,27 +151,20 @@ def _bare_products(rdms: RunRDMs, n_pairs: int) -> float:
     return process_time() - start
 
 
-<<<<<<< HEAD
-def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> dict[str, float]:
-    """Seconds of each part, over both modes."""
-    edges = np.cumsum([0, *size.layers]).tolist()
-    models = {str(m): slice(edges[m], edges[m + 1]) for m in range(len(size.layers))}
-    seconds: dict[str, float] = {}
-
-    def add(name: str, start: float) -> None:
-        seconds[name] = seconds.get(name, 0.0) + process_time() - start
-
-=======
 def models_of(size: Size) -> dict[str, slice]:
     """Say which layers are each model's."""
     edges = np.cumsum([0, *size.layers]).tolist()
     return {str(m): slice(edges[m], edges[m + 1]) for m in range(len(size.layers))}
 
 
-def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> None:
+def _score(size: Size, products: dict[Mode, list[RunProducts]]) -> dict[str, float]:
+    """Seconds of each part, over both modes."""
     models = models_of(size)
-    fits: tuple[Fit, ...] = ("ols", "ridge")
->>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
+    seconds: dict[str, float] = {}
+
+    def add(name: str, start: float) -> None:
+        seconds[name] = seconds.get(name, 0.0) + process_time() - start
+
     for mode, runs in products.items():
         start = process_time()
         ceilings(runs)

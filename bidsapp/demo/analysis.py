@@ -55,7 +55,10 @@ def demo_analysis(size: DemoSize) -> dict[str, Any]:
                 "columns": list(ANNOTATIONS),
             }
         ],
-        "statistics": {"bootstrap_draws": 500},
+        "statistics": {
+            "bootstrap_draws": 500,
+            "null_draws": {"ols": 200, "nnls": 50, "ridge": 100},
+        },
     }
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import rsatoolbox.rdm
 from nibabel import Nifti1Image
+from scipy.stats import binom
 
 from bidsapp.arrays import Floats, Ints
 from bidsapp.demo.size import LOCALIZER_SESSION, LOCALIZER_TASK, MOVIE_SESSION, MOVIE_TASK
@@ -25,7 +26,8 @@ OVERLAP = 0.75  # share of a region's voxels that must be planted ones; by chanc
 STANDARD_ERRORS = 3.0
 ROBUST_NOISE_R = 0.03
 REPLICATE_NOISE_R = 0.05
-INTERVALS_WITH_ZERO = 0.5
+ALPHA = 0.05
+LEAST_CHANCE = 0.001  # of the noise region's low p_null by chance, under which it is no chance
 MODES = ("replicate", "robust")
 
 
@@ -110,6 +112,7 @@ def check(results: Results) -> Iterator[str]:
     yield from check_overlap(results)
     yield from check_timing(results)
     yield from check_winners(results)
+    yield from check_null(results)
     yield from check_noise(results)
 
 
@@ -226,12 +229,27 @@ def margins(results: Results) -> dict[tuple[str, str, str], float]:
     return found
 
 
-def check_noise(results: Results) -> Iterator[str]:
-    """In the noise region robust finds nothing, and replicate shows its bias.
+def check_null(results: Results) -> Iterator[str]:
+    """Planted models beat shifted ones in robust; in the noise region no more do than by chance.
 
-    Of robust's 95% intervals, one for each model and fit, half at least must hold zero: a few
-    participants and runs make them too narrow, and the fits of one model go together.
+    The fits of one model go together, so chance is that of the models of one fit.
     """
+    robust = results.group[results.group["mode"] == "robust"]
+    for roi, planted in results.truth["winner"].items():
+        rows = robust[(robust["roi"] == roi)]
+        if planted is None:
+            for fit, its in rows.groupby("fit"):
+                low = int((its["p_null"] < ALPHA).sum())
+                if its["p_null"].isna().any() or binom.sf(low - 1, len(its), ALPHA) < LEAST_CHANCE:
+                    yield f"robust {fit} {roi}: p_null of pure noise is {list(its['p_null'])}"
+        else:
+            for fit, p in rows.loc[rows["model"] == planted, ["fit", "p_null"]].to_numpy():
+                if not p < ALPHA:
+                    yield f"robust {fit} {roi}: p_null of the planted {planted} is {p}"
+
+
+def check_noise(results: Results) -> Iterator[str]:
+    """In the noise region robust finds nothing, and replicate shows its bias."""
     noise = [roi for roi, model in results.truth["winner"].items() if model is None]
     table = results.group[results.group["roi"].isin(noise)]
     robust = table[table["mode"] == "robust"]
@@ -240,9 +258,6 @@ def check_noise(results: Results) -> Iterator[str]:
     ):
         if not abs(r) < ROBUST_NOISE_R:
             yield f"robust {fit} {roi} {model}: r = {r:.3f} in pure noise"
-    holds_zero = (robust["ci_low"] <= 0) & (robust["ci_high"] >= 0)
-    if not holds_zero.mean() >= INTERVALS_WITH_ZERO:
-        yield f"robust: only {holds_zero.mean():.0%} of the intervals in pure noise hold zero"
     replicate = table[table["mode"] == "replicate"]
     if not replicate["r_mean"].min() > REPLICATE_NOISE_R:
         yield "replicate shows no bias in pure noise: the demo's noise is not autocorrelated enough"
@@ -262,11 +277,15 @@ def _summary(results: Results) -> Iterator[str]:
     shares = [share for _, _, share in overlaps(results)]
     yield f"voxels that are planted ones: {min(shares):.0%} at least, {np.mean(shares):.0%} in mean"
     group = results.group.set_index(["mode", "fit", "roi", "model"])["r_mean"].sort_index()
+    nulls = results.group.set_index(["mode", "fit", "roi", "model"])["p_null"].sort_index()
     for roi, planted in results.truth["winner"].items():
         for mode, fit in (("replicate", "nnls"), ("robust", "ridge")):
             scores = group[mode, fit, roi].sort_values(ascending=False)
             said = ", ".join(f"{model} {r:.3f}" for model, r in scores.items())
             yield f"{roi} (planted: {planted or 'noise'}), {mode} {fit}: {said}"
+        p = nulls["robust", "ridge", roi]
+        said = ", ".join(f"{model} {value:.3f}" for model, value in p.items())
+        yield f"{roi}, robust ridge p_null: {said}"
 
 
 def main(directory: Path) -> None:

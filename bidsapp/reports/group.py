@@ -24,7 +24,7 @@ from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
-SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "note")
+SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "p_null", "note")
 
 
 def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
@@ -117,12 +117,15 @@ class _Page:
         path, bars = self._similarity()
         yield Text(
             "Two modes side by side: replicate takes the paper's choices and is inflated by slow "
-            "fluctuations of the signal; robust guards against them. Their scales differ."
+            "fluctuations of the signal; robust guards against them. Their scales differ. "
+            "Whether a model says anything of a region is for p_null in robust to tell."
         )
+        # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
+        bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == "robust"))
         marks = (
-            " A star marks p_null under .05 (circular shifts, not corrected)."
-            if "p_null" in bars and bars["p_null"].notna().any()
-            else " No star is drawn: p_null has not been computed."
+            " A star marks p_null under .05 in robust (models shifted in time; not corrected)."
+            if bars["p_null"].notna().any()
+            else " No star is drawn: there is no p_null in robust; notes in the table say why."
         )
         legend = (
             "Bars: mean over participants; error bars: SD; dots: participants. Grey band: noise "

@@ -409,12 +409,27 @@ def _statistics(analysis: Analysis) -> str:
         "Over participants, correlations were averaged, and tested on their Fisher z values with "
         "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
         "corrected within one mode, fit and set of regions (Bonferroni, and false discovery rate, "
-        f"{_cite('fdr')}). These tests treat the film as fixed. Intervals were bootstrapped over "
-        "participants and runs "
-        f"({analysis.statistics.bootstrap_draws} draws). Noise ceilings are the mean correlation "
-        "of a participant's dissimilarities with those of each other participant (as in the "
-        "paper), and the correlation with the mean of the others (lower) and of all participants "
-        f"(upper; {_cite('ceiling')})."
+        f"{_cite('fdr')}). These tests treat the film as fixed. {_null(analysis)}Intervals for "
+        "other participants and runs were bootstrapped over both, with a correction for doing so "
+        f"at once ({analysis.statistics.bootstrap_draws} draws; {_cite('bootstrap')}). Noise "
+        "ceilings are the mean correlation of a participant's dissimilarities with those of each "
+        "other participant (as in the paper), and the correlation with the mean of the others "
+        f"(lower) and of all participants (upper; {_cite('ceiling')})."
+    )
+
+
+def _null(analysis: Analysis) -> str:
+    draws = {fit: getattr(analysis.statistics.null_draws, fit) for fit in analysis.fits}
+    made = [f"{n} draws for {fit}" for fit, n in draws.items() if n]
+    if not made:
+        return ""
+    return (
+        "Each mean correlation was also compared, one-sided, with those of models shifted in time: "
+        "the dissimilarity matrices of all models were shifted circularly, each run by its own "
+        "number of volumes, at least 20 from either end, all fits were repeated, and p_null is the "
+        f"share of scores at least as high, the observed one among them ({_words(made)}; "
+        f"{_cite('permutation')}); p_null_max takes the highest of all models at each draw "
+        f"({_cite('maximum')}). "
     )
 
 

@@ -142,8 +142,8 @@ def bootstrap_interval(
 
     The scores are fixed: nothing is fitted again. Percentiles of so few participants and runs would
     be too narrow; the interval is the mean and its standard error times the quantile of Student's t
-    with the degrees of freedom of the smaller factor. Resampling both factors at once counts the
-    scores' own noise three times, which is corrected from resampling each alone.
+    with the degrees of freedom of the smaller factor. The variances from resampling each factor alone
+    both hold the scores' own noise, which resampling both at once tells apart.
 
     Parameters
     ----------
@@ -186,13 +186,13 @@ def _interval(scores: Floats, participants: Floats, runs: Floats, level: float) 
     once_each = np.ones_like(participants), np.ones_like(runs)
     of_participants = _means(scores, participants, once_each[1]).var()
     of_runs = _means(scores, once_each[0], runs).var()
-    of_participants *= n_participants / (n_participants - 1)  # a bootstrap variance is too small
+    own = _means(scores, participants, runs).var() - of_participants - of_runs
+    for n in (n_participants, n_runs):
+        own *= n / (n - 1)  # a bootstrap variance is too small by (n - 1) / n
+    of_participants *= n_participants / (n_participants - 1)
     of_runs *= n_runs / (n_runs - 1)
-    variance = np.clip(
-        2 * (of_participants + of_runs) - _means(scores, participants, runs).var(),
-        max(of_participants, of_runs),
-        of_participants + of_runs,
-    )
+    both = of_participants + of_runs
+    variance = np.clip(both - own, max(of_participants, of_runs), both)
     half = stats.t.ppf((1 + level) / 2, fewer - 1) * np.sqrt(variance)
     mean = float(_means(scores, once_each[0][:1], once_each[1][:1])[0])
     return np.array([mean - half, mean + half])

@@ -124,7 +124,9 @@ def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
         ring = place[condensed_index(pairs.kept[rows], pairs.kept[columns], pairs.n_volumes)]
         used = ring[:, 0] >= 0
         if (ring[used] < 0).any() or (ring[~used] >= 0).any():
-            raise ValueError("pairs of one circular lag are there in part: models cannot be shifted")
+            raise ValueError(
+                "pairs of one circular lag are there in part: models cannot be shifted"
+            )
         if used.any():
             weight = np.where(2 * lag[used] == m, 0.5, 1.0).astype(np.float32)
             yield ring[used], weight

@@ -135,7 +135,9 @@ def _similarity(
     add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
     table = table.merge(nulls, how="left", on=KEYS, validate="1:1")
     table["note"] = [
-        notes.joined([*_notes(scores, table.iloc[row], m, region), *table["note"].iloc[[row]].dropna()])
+        notes.joined(
+            [*_notes(scores, table.iloc[row], m, region), *table["note"].iloc[[row]].dropna()]
+        )
         for row, (region, m) in enumerate(product(range(len(regions)), range(len(models))))
     ]
     return table

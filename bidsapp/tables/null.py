@@ -56,9 +56,7 @@ def null_table(
         highest of all models of this region, in the same mode and fit, at each draw.
     """
     began = perf_counter()
-    cohorts = shifted_study(
-        runs, regions.index(region), analysis.robust.min_lag_s, analysis.modes
-    )
+    cohorts = shifted_study(runs, regions.index(region), analysis.robust.min_lag_s, analysis.modes)
     parts = []
     for mode, fit in product(analysis.modes, analysis.fits):
         p, p_max, note = _tested(cohorts, layers, mode, fit, analysis, seed)

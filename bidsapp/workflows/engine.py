@@ -114,7 +114,7 @@ def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
 
 
 def _teller(workflow: engine.Workflow, told: str) -> Callable[[engine.Node, str], None]:
-    """Make what logs the end of each step whose name begins with ``told``, and how many there are."""
+    """Make what logs the end of each step whose name begins with ``told``."""
     steps = [name for name in workflow.list_node_names() if name.startswith(told)]
     ended: set[str] = set()
 

@@ -215,7 +215,9 @@ class MadeUp:
             ceiling_paper=level * 1.4,
             ceiling_lower=level * 1.6,
             ceiling_upper=level * 2.2,
-            note="p_null and p_null_max not computed by this version",
+            p_null=np.where(rows["model"] == a.models[0], 0.01, 0.5),
+            p_null_max=0.5,
+            note="model above ceiling_paper",
         )
         lags = pd.DataFrame(
             product(a.fits, a.region_names, a.models, a.statistics.lag_curve_s),

@@ -24,6 +24,8 @@ def test_the_default_analysis_is_described(paper: Analysis) -> None:
         "within 12 to 15 mm", "80 voxels", "z = 3.1", "5 aCompCor components", "every fifth frame",
         "Frames were cropped to the central 720 pixels and resized to 224 pixels.",
         "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
+        "1000 draws for ols, 200 draws for nnls and 1000 draws for ridge",
+        "Nichols and Holmes, 2002",
     ):  # fmt: skip
         assert part in text, part
     assert "{" not in text
@@ -38,6 +40,7 @@ def test_parts_not_used_are_not_mentioned(paper: Analysis) -> None:
             "denoise": {"compcor": {"components": 0}, "cosines": False, "scale": True},
             "modes": ["replicate"],
             "fits": ["ols"],
+            "statistics": {"null_draws": {"ols": 0}},
         }
     )
     text = methods_text(lean, {})
@@ -53,6 +56,7 @@ def test_parts_not_used_are_not_mentioned(paper: Analysis) -> None:
         "censored",
         "smoothed within",
         "Power",
+        "p_null",
         "None",
     ):
         assert part not in text, part

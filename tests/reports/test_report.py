@@ -130,6 +130,13 @@ def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
 
 
 @pytest.mark.usefixtures("participant_page", "group_page")
+def test_stars_are_for_p_null_of_robust_alone(made_up, facts, group_page: Page) -> None:
+    assert "A star marks p_null under .05 in robust" in group_page.text
+    figure = made_up.tree.root / "group/figures/similarity-functional-ols.svg"
+    n_starred = len(made_up.analysis.functional.regions)  # by the first model, in one of two modes
+    assert figure.read_text().count("*</text>") == n_starred
+
+
 def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
     root = made_up.tree.root
     for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 6)):

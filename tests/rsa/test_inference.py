@@ -102,11 +102,13 @@ def test_bootstrap_by_explicit_resampling():
             drawn = scores[0]
             drawn = drawn[rng.integers(6, size=6)] if participants else drawn
             drawn = drawn[:, rng.integers(4, size=4)] if runs else drawn
-            means.append(np.mean([row[np.isfinite(row)].mean() for row in drawn]))
+            rows = [row[np.isfinite(row)] for row in drawn]
+            means.append(np.mean([row.mean() for row in rows if len(row)]))
         return np.var(means)
 
     alone, of_runs = variance(True, False) * 6 / 5, variance(False, True) * 4 / 3
-    expected = 2 * (alone + of_runs) - variance(True, True)
+    own = variance(True, True) - alone * 5 / 6 - of_runs * 3 / 4
+    expected = alone + of_runs - own * (6 / 5) * (4 / 3)
     assert max(alone, of_runs) < expected < alone + of_runs
     half = stats.t.ppf(0.975, 3) * np.sqrt(expected)
     mean = np.nanmean(scores[0], axis=1).mean()

@@ -121,15 +121,6 @@ def test_lag_curve_repeats_replicate(tables):
     assert sorted(lag["min_lag_s"].unique()) == [0.0, 10.0]
 
 
-def test_what_is_not_computed_says_so(tables):
-<<<<<<< HEAD
-    assert tables["similarity"]["p_null"].isna().all()
-    assert tables["similarity"]["note"].str.contains("p_null").all()
-=======
-    for desc in ("unique", "components", "split"):
-        assert (tables[desc]["note"] == "not computed by this version").all()
-
-
 def test_p_null_stands_in_its_own_row_with_its_note(tables, analysis):
     keys = ["mode", "fit", "roi", "model"]
     found = tables["similarity"].set_index(keys)
@@ -138,7 +129,6 @@ def test_p_null_stands_in_its_own_row_with_its_note(tables, analysis):
         np.testing.assert_array_equal(found[column], given[column])
     has_note = found["note"].fillna("").str.contains("something of p_null")
     np.testing.assert_array_equal(has_note, found.index.get_level_values("roi") == "V1d")
->>>>>>> ad8f76f (Widen intervals to what few participants and runs can say; bench the shift null)
 
 
 def test_unique_rows_by_hand(study, tables, analysis):
@@ -202,7 +192,9 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     for run in runs:
         run.targets[0, 1:] = np.nan
         run.targets[1] = np.nan
-    tables = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    tables = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
     table = tables["similarity"].set_index("roi")
     assert (table.loc["FFA", "n"] == 1).all()
     assert np.isfinite(table.loc["FFA", "r_mean"]).all()
@@ -227,7 +219,9 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
 def test_volume_undefined_in_one_participant_is_said_and_changes_no_other(runs, analysis, tables):
     rows, columns = np.triu_indices(LENGTHS[2], 1)
     runs[2].targets[:, 3][:, (rows == 9) | (columns == 9)] = np.nan
-    censored = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    censored = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
     assert censored["similarity"]["note"].str.contains("0 to 1 undefined volumes left out").all()
     for desc in ("similarity", "lag"):
         n = 5
@@ -239,7 +233,9 @@ def test_model_above_the_ceiling_is_noted_not_clipped(runs, analysis):
     for run in runs:  # brains that share nothing with each other but each a model's layer
         run.targets[0, 0], run.targets[0, 1] = run.models[0], run.models[1]
         run.targets[0, 2:] = np.nan
-    tables = group_tables(study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    tables = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
     row = tables["similarity"].set_index(["mode", "fit", "roi", "model"])
     row = row.loc[("robust", "ols", "FFA", "good")]
     assert row["r_mean"] == pytest.approx(1, abs=1e-4)
@@ -263,4 +259,6 @@ def test_single_model_has_no_pairs(study, analysis):
 
 def test_region_in_no_set_is_refused(study, analysis):
     with pytest.raises(ValueError, match="V1d"):
-        group_tables(study, LAYERS, REGIONS, {"some": ("FFA", "V1v")}, analysis, nulls_of(analysis), 1)
+        group_tables(
+            study, LAYERS, REGIONS, {"some": ("FFA", "V1v")}, analysis, nulls_of(analysis), 1
+        )

@@ -20,10 +20,7 @@ LENGTHS = (70, 64, 66, 68)
 def one_run(rng, name, n):
     features = [rng.normal(size=(n, 30)) for _ in range(3)]
     targets = [
-        [
-            correlation_distance(strength * features[0] + rng.normal(size=(n, 30)))
-            for _ in range(3)
-        ]
+        [correlation_distance(strength * features[0] + rng.normal(size=(n, 30))) for _ in range(3)]
         for strength in (1.0, 0.0)
     ]
     models = np.array([correlation_distance(f) for f in features])
@@ -133,7 +130,9 @@ def test_short_run_that_nobody_has_in_this_region_does_not_count(long_runs, quic
 def test_no_draws_no_p(long_runs, quick):
     table = null_of(long_runs, with_draws(quick, ols=0, nnls=20, ridge=0))
     assert table.loc[(slice(None), "ols"), "p_null"].isna().all()
-    assert (table.loc[(slice(None), "ols"), "note"] == "no p_null: statistics.null_draws is 0").all()
+    assert (
+        table.loc[(slice(None), "ols"), "note"] == "no p_null: statistics.null_draws is 0"
+    ).all()
     assert np.isfinite(table.loc[(slice(None), "nnls"), "p_null"]).all()
 
 
