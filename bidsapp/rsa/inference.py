@@ -142,8 +142,8 @@ def bootstrap_interval(
 
     The scores are fixed: nothing is fitted again. Percentiles of so few participants and runs would
     be too narrow; the interval is the mean and its standard error times the quantile of Student's t
-    with the degrees of freedom of the smaller factor. The variances from resampling each factor alone
-    both hold the scores' own noise, which resampling both at once tells apart.
+    with the degrees of freedom of the smaller factor. The variances from resampling each factor
+    alone both hold the scores' own noise, which resampling both at once tells apart.
 
     Parameters
     ----------
