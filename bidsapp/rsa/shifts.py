@@ -19,13 +19,16 @@ from bidsapp.rsa.gram import (
     Preparation,
     RunProducts,
     defined_volumes,
+    lag_products,
     run_products,
     standardise,
 )
+from bidsapp.rsa.lag_regressors import lag_regressors
 from bidsapp.rsa.pairs import PairSet, all_pairs, condensed_index, lag_in_volumes, lagged_pairs
 from bidsapp.rsa.similarity import Mode
 from bidsapp.rsa.study import RunRDMs, cohorts_of, same_volumes
 
+_Lags = tuple[float, tuple[float, ...]]  # least lag, and decays of lag regressors; seconds
 _BYTES_AT_ONCE = 32e6
 
 
@@ -81,7 +84,12 @@ class ShiftedProducts:
 
 
 def shifted_products(
-    models: Floats, targets: Floats, pairs: PairSet, preparation: Preparation, run: str
+    models: Floats,
+    targets: Floats,
+    pairs: PairSet,
+    preparation: Preparation,
+    run: str,
+    nuisance: Floats | None = None,
 ) -> ShiftedProducts:
     """Multiply a run's brain RDMs with its models shifted by every number of volumes.
 
@@ -90,14 +98,21 @@ def shifted_products(
     models, targets, pairs, preparation, run
         As in `bidsapp.rsa.gram.run_products`. Undefined volumes are not on the circle: a shift by s
         moves each kept volume's model to the s-th kept volume after it.
+    nuisance
+        As in `bidsapp.rsa.gram.lag_products`, of centred columns; regressed out before the shift.
     """
-    unshifted = run_products(models, targets, pairs, preparation, run)
+    if nuisance is None:
+        unshifted = run_products(models, targets, pairs, preparation, run)
+    else:
+        (unshifted,) = lag_products(models, targets, pairs, (0,), run, nuisance)
     p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
     if not pairs.n_pairs:
         return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32))
     columns, _, _ = standardise(
         (models, targets.reshape(-1, targets.shape[-1])), pairs, preparation
     )
+    if nuisance is not None:
+        columns = _without(columns, standardise((nuisance,), pairs, preparation)[0])
     spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
     for ring, weight in _rings(pairs, len(columns)):
         waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency, column, lag
@@ -105,6 +120,16 @@ def shifted_products(
     xy = fft.irfft(spectrum, n=m, axis=0).reshape(m, *shape, p) / pairs.n_pairs
     xy[:, ~unshifted.present] = np.nan
     return ShiftedProducts(unshifted, xy.astype(np.float32))
+
+
+def _without(columns: Floats, nuisance: Floats) -> Floats:
+    """Regress nuisance columns out of others and scale what is left to unit variance."""
+    left, values, _ = np.linalg.svd(nuisance.T, full_matrices=False)
+    basis = left[:, values > 1e-3 * values[0]].T
+    rest = columns - (columns @ basis.T) @ basis
+    spread = np.sqrt(np.mean(rest**2, axis=1, keepdims=True))
+    scaled: Floats = np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 1e-3)
+    return scaled
 
 
 def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
@@ -153,7 +178,11 @@ class _RunPart:
 
 
 def shifted_study(
-    runs: Iterable[RunRDMs], region: int, min_lag_s: float, modes: Sequence[Mode]
+    runs: Iterable[RunRDMs],
+    region: int,
+    min_lag_s: float,
+    modes: Sequence[Mode],
+    lag_regressors_s: Sequence[float] = (),
 ) -> tuple[ShiftedCohort, ...]:
     """Reduce one region of a study to its products for every shift, a run's RDMs at a time.
 
@@ -163,7 +192,7 @@ def shifted_study(
         The runs, with all regions: which volumes a participant defines depends on all of them.
     region
         Position of the region; the products are of it alone (R = 1).
-    min_lag_s
+    min_lag_s, lag_regressors_s
         As in `bidsapp.rsa.study.study_products`.
     modes
         Modes wanted.
@@ -173,7 +202,8 @@ def shifted_study(
     tuple of ShiftedCohort
         Each participant is in one.
     """
-    parts = [list(_parts(run, region, min_lag_s, modes)) for run in runs]
+    lags_s = min_lag_s, tuple(lag_regressors_s)
+    parts = [list(_parts(run, region, lags_s, modes)) for run in runs]
     return tuple(
         ShiftedCohort(
             own[0].participants,
@@ -183,25 +213,24 @@ def shifted_study(
     )
 
 
-def _parts(
-    run: RunRDMs, region: int, min_lag_s: float, modes: Sequence[Mode]
-) -> Iterator[_RunPart]:
+def _parts(run: RunRDMs, region: int, lags_s: _Lags, modes: Sequence[Mode]) -> Iterator[_RunPart]:
     defined = defined_volumes(run.models, run.targets)
     for group in same_volumes(defined, run.targets):
         in_all: Bools = np.logical_and.reduce(defined[group], axis=0)
         targets = run.targets[[region]][:, group]
         yield _RunPart(
             group,
-            {mode: _shifted(run, targets, in_all, mode, min_lag_s) for mode in modes},
+            {mode: _shifted(run, targets, in_all, mode, lags_s) for mode in modes},
         )
 
 
 def _shifted(
-    run: RunRDMs, targets: Floats, defined: Bools, mode: Mode, min_lag_s: float
+    run: RunRDMs, targets: Floats, defined: Bools, mode: Mode, lags_s: _Lags
 ) -> ShiftedProducts:
-    if mode == "replicate":
-        pairs = all_pairs(len(defined), defined)
-        return shifted_products(run.models, targets, pairs, "centred", run.run)
-    min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
-    pairs = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
-    return shifted_products(run.models, targets, pairs, "lag-centred", run.run)
+    (least_s, regressors_s), tr, n = lags_s, run.repetition_time, len(defined)
+    if mode == "robust":
+        pairs = lagged_pairs(n, lag_in_volumes(least_s, tr), run.trim_end, defined)
+        return shifted_products(run.models, targets, pairs, "lag-centred", run.run)
+    nuisance = lag_regressors(n, tr, regressors_s) if regressors_s else None
+    pairs = all_pairs(n, defined)
+    return shifted_products(run.models, targets, pairs, "centred", run.run, nuisance)

@@ -56,7 +56,13 @@ def null_table(
         highest of all models of this region, in the same mode and fit, at each draw.
     """
     began = perf_counter()
-    cohorts = shifted_study(runs, regions.index(region), analysis.robust.min_lag_s, analysis.modes)
+    cohorts = shifted_study(
+        runs,
+        regions.index(region),
+        analysis.robust.min_lag_s,
+        analysis.modes,
+        analysis.replicate.lag_regressors_s,
+    )
     parts = []
     for mode, fit in product(analysis.modes, analysis.fits):
         p, p_max, note = _tested(cohorts, layers, mode, fit, analysis, seed)

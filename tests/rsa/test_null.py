@@ -57,6 +57,15 @@ def test_agrees_with_shifting_and_refitting(gappy_runs, mode, fit):
         np.testing.assert_allclose(found[k, m, who], finite_mean(r, 0), atol=1e-5)
 
 
+def test_lag_regressors_are_taken_out_before_the_shift(gappy_runs):
+    study = study_products(gappy_runs, MIN_LAG_S, lag_regressors_s=(4.0, 16.0))
+    cohorts = shifted_study(gappy_runs, 0, MIN_LAG_S, ["replicate"], (4.0, 16.0))
+    for cohort, own in zip(cohorts, study.cohorts, strict=True):
+        for run, products in zip(cohort.runs["replicate"], own.replicate, strict=True):
+            np.testing.assert_allclose(run.xy[0], products.xy[:1], atol=1e-6)
+            np.testing.assert_allclose(run.unshifted.xx, products.xx, atol=1e-6)
+
+
 @pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
 @pytest.mark.parametrize("mode", ["replicate", "robust"])
 def test_no_shift_gives_the_scores_as_they_are(gappy_runs, mode, fit):

@@ -177,7 +177,9 @@ def test_split_sums_to_the_joint_r2(study, tables):
 def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
     copied = [replace(run, models=run.models[[0, 1, 0, 1]]) for run in runs]
     layers = {"good": ("a", "b"), "twin": ("a", "b")}
-    tables = group_tables(study_of(copied), layers, REGIONS, SETS, analysis, seed=1)
+    tables = group_tables(
+        study_of(copied), layers, REGIONS, SETS, analysis, nulls_of(analysis, layers), 1
+    )
     table = tables["unique"][tables["unique"]["fit"] == "ols"]
     assert (table["r_mean"] == 0).all()
     assert (
