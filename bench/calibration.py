@@ -8,7 +8,6 @@ effect planted says how often it is found.
 
 import argparse
 import json
-import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from bidsapp.tables.scores import all_scores
 from bidsapp.vision.hemodynamics import hrf_weights
 
 REPETITION_TIME = 2.0
-FRAME_S = 0.5
+FRAME_S = 1.0
 UNITS = 40
 GRID = (10, 4, 3)  # voxels: 60 of the region, 25 of white matter, 25 of fluid, 10 between them
 REGION, WHITE_MATTER, FLUID = slice(0, 60), slice(70, 95), slice(95, 120)
@@ -152,7 +151,8 @@ def denoised(series: Floats, rng: np.random.Generator, folder: Path) -> Floats:
     table, metadata = folder / "confounds.tsv", folder / "confounds.json"
     mask = {name: facts.get("Mask") for name, facts in confounds.metadata.items()}
     wanted = [n for n in confounds.table if n.startswith("cosine") or mask.get(n) == "combined"]
-    confounds.table[wanted].to_csv(table, sep="\t", index=False, na_rep="n/a")
+    values = confounds.table[wanted].to_numpy()
+    np.savetxt(table, values, "%.9g", "\t", header="\t".join(wanted), comments="")
     metadata.write_text(json.dumps(confounds.metadata), encoding="utf-8")
     return residuals(series[:, REGION], nuisance_design(table, metadata, Denoise()).matrix)
 
@@ -243,9 +243,28 @@ def interval(n: int, level: float = 0.95) -> tuple[float, float]:
     return float(low) / n, float(high) / n
 
 
+def summary(found: pd.DataFrame, fit: str = "ols") -> str:
+    """Say in Markdown, for each setting, the shares of p < .05 of the three models of one fit."""
+    wanted = (
+        ("robust", "p_null"),
+        ("robust", "p_t"),
+        ("replicate", "p_null"),
+        ("replicate", "p_t"),
+    )
+    heads = " | ".join(f"{mode} {test}" for mode, test in wanted)
+    lines = [f"| setting | studies | {heads} |", "|---" * (2 + len(wanted)) + "|"]
+    for setting, its in found[found["fit"] == fit].groupby("setting", sort=False):
+        by_mode = its.set_index(["mode", "model"])
+        cells = [
+            " ".join(f"{by_mode.loc[(mode, model), test]:.3f}" for model in LAYERS)
+            for mode, test in wanted
+        ]
+        lines.append(f"| {setting} | {its['studies'].iloc[0]} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Run the settings and write shares of p < .05 as they come."""
-    logging.basicConfig(level=logging.WARNING)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", type=int, default=200, help="of noise alone, each noise")
     parser.add_argument("--power-studies", type=int, default=50, help="for each size of effect")
@@ -264,7 +283,7 @@ def main() -> None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         pd.concat(parts).to_csv(options.out, sep="\t", index=False, float_format="%.4f")
         sys.stdout.write(f"{name}: {n} studies in {perf_counter() - start:.0f} s\n")
-        sys.stdout.write(part.to_string(index=False, float_format="%.3f") + "\n")
+        sys.stdout.write(summary(part))
         sys.stdout.flush()
 
 
