@@ -21,7 +21,6 @@ NOBODY = "no participant has a score"
 NO_VOXELS = "region without voxels in this run"
 LAG_TOO_LONG = "run too short for this lag"
 ABOVE_CEILING = "model above ceiling_paper"
-NOT_COMPUTED = "not computed by this version"
 NULL_NOT_ASKED = "no p_null: statistics.null_draws is 0"
 
 

@@ -25,6 +25,10 @@ def die() -> int:
     return 0
 
 
+def same(x: int) -> int:
+    return x
+
+
 def three_failing_steps() -> engine.Workflow:
     workflow = engine.Workflow(name="failing_wf")
     for number in (1, 2, 3):
@@ -62,6 +66,23 @@ def test_crash_files_of_runs_in_one_process_stay_apart(tmp_path: Path) -> None:
         workflow = three_failing_steps()
         run_workflow(workflow, settings(tmp_path / name), tmp_path / name / "logs")
     assert [len(list((tmp_path / n / "logs").iterdir())) for n in ("first", "second")] == [3, 3]
+
+
+@pytest.mark.parametrize("cores", ["1", "2"])
+def test_long_steps_are_told_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, cores: str
+) -> None:
+    workflow = engine.Workflow(name="long_wf")
+    for name in ("null_FFA", "null_V1v", "other"):
+        step = Function(input_names=["x"], output_names=["y"], function=same)
+        workflow.add_nodes([engine.Node(step, name=name)])
+        workflow.get_node(name).inputs.x = 1
+    chosen = settings(tmp_path, "--nprocs", cores)
+    with caplog.at_level("INFO", "bidsapp"):
+        assert run_workflow(workflow, chosen, tmp_path / "logs", told="null_") == {}
+    told = [r.getMessage() for r in caplog.records if r.name == "bidsapp.workflows.engine"]
+    assert sorted(line.split(" done ")[1] for line in told) == ["(1 of 2)", "(2 of 2)"]
+    assert {line.split()[0] for line in told} == {"null_FFA", "null_V1v"}
 
 
 def test_reason_is_the_last_error_of_a_traceback(tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_group_tables(done, desc):
     if desc == "similarity":
         assert (table["n"] == 3).all()
         assert len(table) == 2 * 3 * 3 * 2
+        assert table["p_null"].isna().all()  # the runs are short, and the table says so
+        assert table["note"].str.contains("no p_null: run 1 has").all()
 
 
 def test_every_table_is_described(done):
