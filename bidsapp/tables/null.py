@@ -1,9 +1,7 @@
 """p of each region's scores among those of shifted models."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from bidsapp.rsa.study import RunRDMs
 from bidsapp.tables import notes
 from bidsapp.tables.scores import layer_columns
 
-LOGGER = logging.getLogger(__name__)
 KEYS = ["mode", "fit", "roi", "model"]
 COLUMNS = [*KEYS, "p_null", "p_null_max", "note"]
 
@@ -55,7 +52,6 @@ def null_table(
         participants (one is enough) of their mean r over runs. p_null_max compares it with the
         highest of all models of this region, in the same mode and fit, at each draw.
     """
-    began = perf_counter()
     cohorts = shifted_study(
         runs,
         regions.index(region),
@@ -68,7 +64,6 @@ def null_table(
         p, p_max, note = _tested(cohorts, layers, mode, fit, analysis, seed)
         part = pd.DataFrame({"model": list(layers), "p_null": p, "p_null_max": p_max})
         parts.append(part.assign(mode=mode, fit=fit, roi=region, note=note)[COLUMNS])
-    LOGGER.info("p_null of %s in %.0f s", region, perf_counter() - began)
     return pd.concat(parts, ignore_index=True)
 
 
