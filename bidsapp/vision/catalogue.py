@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    model_validator,
+)
 
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.errors import UsageError
@@ -14,23 +22,46 @@ Colours = tuple[float, float, float]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _pairs(value: object) -> object:
+    """Turn a mapping into sorted pairs, which can be hashed."""
+    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+
+
+Options = Annotated[
+    tuple[tuple[str, bool | int | str], ...], BeforeValidator(_pairs), PlainSerializer(dict)
+]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Checkpoint(_Part):
-    """A file of trained weights, which is never shipped: where it is published, on what terms."""
+    """A file of trained weights, which is never shipped: where it is published, on what terms.
+
+    ``obtained`` says how it comes into the folder of weights: ``fetch`` by moviersa-models, by
+    ``hand`` from a page that lets no program download it, or only by ``training``. ``unused`` are
+    patterns of names in the file that the network has no use for, such as a decoder.
+    """
 
     file: str
     url: str
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")]  # or its first digits
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{8,64}$")] | None = None  # or its first digits
     licence: str
+    obtained: Literal["fetch", "hand", "training"] = "fetch"
+    unused: tuple[str, ...] = ()
 
 
 class ClipInput(_Part):
-    """What a network is given: windows of frames, their size in pixels, and the scale of pixels."""
+    """What a network is given: windows of frames, their size in pixels, and the scale of pixels.
+
+    A window holds every ``stride``-th frame and belongs to its first frame (``forward``) or to its
+    middle (``centred``; of two middle frames the earlier).
+    """
 
     window: Count = 1
+    stride: Count = 1
+    placement: Literal["forward", "centred"] = "forward"
     size: Count
     range: tuple[float, float] = (0.0, 1.0)
     mean: Colours = (0.0, 0.0, 0.0)
@@ -44,10 +75,11 @@ class ModelEntry(_Part):
     label: str
     source: str
     architecture: str
+    options: Options = ()  # of the architecture; a mapping in the file
     checkpoint: Checkpoint | None = None
     seed: int | None = None
     input: ClipInput
-    layers: tuple[str, ...] = Field(min_length=1)
+    layers: tuple[str, ...] = Field(min_length=1)  # names, patterns, or "leaves" for every leaf
     tap: Literal["output", "input"] = "output"
     dissimilarity: Dissimilarity = "correlation"
 

@@ -2,14 +2,19 @@
 
 import hashlib
 import pickle
+from argparse import Namespace
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import nn
 
 from bidsapp.errors import InputError
 from bidsapp.vision.catalogue import Checkpoint, ModelEntry
-from bidsapp.vision.networks.network import Network, build
+from bidsapp.vision.networks.layouts import WRAPPERS, State
+from bidsapp.vision.networks.network import Network, build, layout_of
 
 
 def load_network(entry: ModelEntry, weights_dir: Path | None) -> Network:
@@ -32,8 +37,8 @@ def load_network(entry: ModelEntry, weights_dir: Path | None) -> Network:
     module = build(entry)
     if entry.checkpoint is not None:
         path = find_checkpoint(entry.name, entry.checkpoint, weights_dir)
-        _check_digest(path, entry.checkpoint)
-        _fill(module, _read_state(path), path)
+        check_digest(path, entry.checkpoint)
+        _fill(module, entry, read_state(path), path)
     return Network(entry, module.requires_grad_(requires_grad=False))
 
 
@@ -55,7 +60,16 @@ def find_checkpoint(model: str, checkpoint: Checkpoint, weights_dir: Path | None
     return path
 
 
-def _check_digest(path: Path, checkpoint: Checkpoint) -> None:
+def check_digest(path: Path, checkpoint: Checkpoint) -> None:
+    """Make sure that a file is the published one, where its SHA-256 is known.
+
+    Raises
+    ------
+    InputError
+        It is another.
+    """
+    if checkpoint.sha256 is None:
+        return
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not digest.startswith(checkpoint.sha256):
@@ -65,21 +79,45 @@ def _check_digest(path: Path, checkpoint: Checkpoint) -> None:
         )
 
 
-def _read_state(path: Path) -> dict[str, torch.Tensor]:
+def read_state(path: Path) -> State:
+    """Read the weights in a checkpoint, whatever training code stored beside them.
+
+    Raises
+    ------
+    InputError
+        The file is cut off, is no checkpoint, would run code, or holds no weights.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # Training code stores its own options beside the weights.
+        with torch.serialization.safe_globals([Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, SafetensorError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} cannot be read as a PyTorch checkpoint: {reason}") from error
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if isinstance(content, dict):
+        wrapped = (content[key] for key in WRAPPERS if isinstance(content.get(key), dict))
+        content = next(wrapped, content)
+    if not isinstance(content, dict) or not all(
+        isinstance(value, torch.Tensor) for value in content.values()
+    ):
         raise InputError(f"{path} does not hold one tensor per parameter")
-    return state
+    return dict(content)
 
 
-def _fill(module: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+def _fill(module: nn.Module, entry: ModelEntry, stored: State, path: Path) -> None:
+    """Put weights into a network; no name in the file or in the network may be left over."""
     try:
+        state = layout_of(entry)(stored, module)
+        unused = entry.checkpoint.unused if entry.checkpoint is not None else ()
+        state = {
+            key: value
+            for key, value in state.items()
+            if not any(fnmatchcase(key, pattern) for pattern in unused)
+        }
         found = module.load_state_dict(state, strict=False)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, KeyError, AttributeError) as error:
         raise InputError(f"{path} does not fit the architecture: {error}") from error
     for what, keys in (("lacks", found.missing_keys), ("holds unknown", found.unexpected_keys)):
         if keys:

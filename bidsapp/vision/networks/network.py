@@ -2,22 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from bidsapp.errors import UsageError
 from bidsapp.vision.catalogue import ModelEntry
-from bidsapp.vision.networks.lowlevel import MotionEnergy, Pixels
+from bidsapp.vision.networks.architectures import ARCHITECTURES, Architecture
+from bidsapp.vision.networks.layouts import Layout, as_stored
+from bidsapp.vision.networks.library import LIBRARIES, library_network
 
-ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
-    "resnet18": partial(torchvision.models.resnet18, weights=None),
-    "pixels": Pixels,
-    "motionenergy": MotionEnergy,
-}
+LEAVES = "leaves"
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +26,55 @@ class Network:
     module: nn.Module
 
     def __post_init__(self) -> None:
-        for layer in self.entry.layers:
-            _find(self.module, layer, self.entry.name)
+        _ = self.layers  # a name that fits nothing is an error now
+
+    @cached_property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that the entry's names and patterns stand for, in the module's order.
+
+        Raises
+        ------
+        UsageError
+            A name or pattern fits no layer.
+        """
+        if self.entry.layers == (LEAVES,):
+            return self._leaves()
+        known = [name for name, _ in self.module.named_modules() if name]
+        found: dict[str, None] = {}
+        for pattern in self.entry.layers:
+            fitting = [name for name in known if _fits(name, pattern)]
+            if not fitting:
+                raise UsageError(
+                    f"model {self.entry.name} has no layer '{pattern}'; it has {', '.join(known)}"
+                )
+            found |= dict.fromkeys(fitting)
+        return tuple(found)
+
+    def _leaves(self) -> tuple[str, ...]:
+        """Every module without parts that runs once and gives one tensor."""
+        if next((p.device.type for p in self.module.parameters()), "meta") != "meta":
+            return tuple(layer_units(self.entry))  # found without computing
+        calls: list[tuple[str, bool]] = []
+
+        def hear(name: str, _module: nn.Module, _given: object, returned: object) -> None:
+            calls.append((name, isinstance(returned, Tensor) and len(returned) == 1))
+
+        leaves = [
+            (name, module)
+            for name, module in self.module.named_modules()
+            if name and not any(module.children())
+        ]
+        hooks = [module.register_forward_hook(partial(hear, name)) for name, module in leaves]
+        given = self.entry.input
+        try:
+            with torch.inference_mode():
+                shape = (1, given.window, 3, given.size, given.size)
+                self.module(self.prepare(torch.zeros(shape, dtype=torch.uint8, device="meta")))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        names = [name for name, _ in calls]
+        return tuple(name for name, usable in calls if usable and names.count(name) == 1)
 
     def respond(self, clips: Tensor, listen: Callable[[str, Tensor], None]) -> None:
         """Run the network and give each layer's response away as soon as it exists.
@@ -57,8 +102,8 @@ class Network:
             listen(name, response.flatten(1))
 
         hooks = [
-            _find(self.module, name, self.entry.name).register_forward_hook(partial(hear, name))
-            for name in self.entry.layers
+            self.module.get_submodule(name).register_forward_hook(partial(hear, name))
+            for name in self.layers
         ]
         try:
             with torch.inference_mode():
@@ -66,7 +111,7 @@ class Network:
         finally:
             for hook in hooks:
                 hook.remove()
-        for name in self.entry.layers:
+        for name in self.layers:
             if heard.count(name) != 1:
                 raise UsageError(
                     f"model {self.entry.name}: layer {name} runs {heard.count(name)} times for one "
@@ -102,14 +147,40 @@ def build(entry: ModelEntry) -> nn.Module:
     UsageError
         The architecture is unknown.
     """
-    if entry.architecture not in ARCHITECTURES:
-        raise UsageError(
-            f"model {entry.name}: unknown architecture '{entry.architecture}'; "
-            f"known are {', '.join(ARCHITECTURES)}"
-        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entry.seed or 0)
-        return ARCHITECTURES[entry.architecture]().eval()
+        if is_library(entry):
+            return library_network(entry).eval()
+        try:
+            return architecture_of(entry).build(**dict(entry.options)).eval()
+        except TypeError as error:
+            raise UsageError(f"model {entry.name}: wrong options: {error}") from error
+
+
+def is_library(entry: ModelEntry) -> bool:
+    """Tell whether an entry names a network of another library, such as ``timm:convnext_tiny``."""
+    return entry.architecture.partition(":")[0] in LIBRARIES and ":" in entry.architecture
+
+
+def architecture_of(entry: ModelEntry) -> Architecture:
+    """Return the architecture that an entry names.
+
+    Raises
+    ------
+    UsageError
+        It is unknown.
+    """
+    if entry.architecture not in ARCHITECTURES:
+        raise UsageError(
+            f"model {entry.name}: unknown architecture '{entry.architecture}'; known are "
+            f"{', '.join(ARCHITECTURES)}, and names of {', '.join(f'{x}:' for x in LIBRARIES)}"
+        )
+    return ARCHITECTURES[entry.architecture]
+
+
+def layout_of(entry: ModelEntry) -> Layout:
+    """Return how the checkpoints of an entry's architecture are laid out."""
+    return as_stored if is_library(entry) else architecture_of(entry).layout
 
 
 @lru_cache(maxsize=128)
@@ -127,12 +198,10 @@ def layer_units(entry: ModelEntry) -> dict[str, int]:
         network = Network(entry, build(entry))
         clips = torch.zeros((1, given.window, 3, given.size, given.size), dtype=torch.uint8)
         network.respond(clips, lambda name, response: units.update({name: response.shape[1]}))
-    return {name: units[name] for name in entry.layers}
+    return {name: units[name] for name in network.layers}
 
 
-def _find(module: nn.Module, layer: str, model: str) -> nn.Module:
-    try:
-        return module.get_submodule(layer)
-    except AttributeError:
-        known = ", ".join(name for name, _ in module.named_modules() if name)
-        raise UsageError(f"model {model} has no layer '{layer}'; it has {known}") from None
+def _fits(name: str, pattern: str) -> bool:
+    """Match a layer's name part by part, so that ``blocks.*`` is blocks and nothing in them."""
+    parts, wanted = name.split("."), pattern.split(".")
+    return len(parts) == len(wanted) and all(map(fnmatchcase, parts, wanted))

@@ -1,0 +1,49 @@
+"""The networks that an entry of the catalogue may name, and how their checkpoints are read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+
+from torch import nn
+
+from bidsapp.vision.networks import layouts
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """How a network is built, from an entry's options, and how its checkpoints are laid out."""
+
+    build: Callable[..., nn.Module]
+    layout: layouts.Layout = layouts.as_stored
+
+
+def _of(module: str, name: str, **fixed: object) -> Callable[..., nn.Module]:
+    """Name a builder whose module, with the library behind it, is imported when it is called."""
+
+    def build(**options: object) -> nn.Module:
+        builder: Callable[..., nn.Module] = getattr(import_module(module), name)
+        return builder(**fixed, **options)
+
+    return build
+
+
+_HERE = "bidsapp.vision.networks"
+_video = partial(_of, f"{_HERE}.video_vit", "VideoViT")
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "resnet18": Architecture(
+        _of("torchvision.models", "resnet18", weights=None), layouts.classifier
+    ),
+    "tinymotionnet": Architecture(_of(f"{_HERE}.optic_flow", "TinyMotionNet"), layouts.motion),
+    "flowresnet18": Architecture(_of(f"{_HERE}.optic_flow", "FlowResNet18"), layouts.classifier),
+    "mae": Architecture(_of(f"{_HERE}.image_vit", "image_vit"), layouts.transformer),
+    "dinov2": Architecture(
+        _of(f"{_HERE}.image_vit", "image_vit", layer_scale=True), layouts.dinov2
+    ),
+    "videomae": Architecture(_video(position="sinusoid"), layouts.transformer),
+    "mvd": Architecture(_video(position="sincos3d"), layouts.transformer),
+    "maest": Architecture(_video(position="separate"), layouts.transformer),
+    "pixels": Architecture(_of(f"{_HERE}.lowlevel", "Pixels")),
+    "motionenergy": Architecture(_of(f"{_HERE}.lowlevel", "MotionEnergy")),
+}
