@@ -1,4 +1,4 @@
-"""Start of ``moviersa-models``: what the catalogue holds."""
+"""Start of ``moviersa-models``: what the catalogue holds, and getting weights."""
 
 import sys
 from argparse import Namespace
@@ -11,7 +11,7 @@ from bidsapp.errors import MoviersaError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """List the models of the catalogue, or describe one."""
+    """List the models of the catalogue, describe one, or download weights."""
     parser = Parser(prog="moviersa-models", description="The vision models that moviersa knows.")
     parser.add_argument("--version", action="version", version=f"moviersa-models {__version__}")
     parser.add_argument("--model-catalogue", type=Path, help="YAML file with models of your own")
@@ -19,19 +19,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     verbs.add_parser("list", help="name every model")
     info = verbs.add_parser("info", help="describe one model")
     info.add_argument("name")
+    get = verbs.add_parser("fetch", help="download the weights of models")
+    get.add_argument("names", nargs="+", metavar="NAME")
+    get.add_argument("--weights", type=Path, required=True, help="folder of checkpoints")
     given = parser.parse_args(argv)
     try:
-        text = _list(given.model_catalogue) if given.verb == "list" else _info(given)
+        text = _VERBS[given.verb](given)
     except MoviersaError as error:
         sys.stderr.write(f"moviersa-models: error: {error}\n")
         sys.exit(error.exit_status)
     sys.stdout.write(text)
 
 
-def _list(catalogue: Path | None) -> str:
+def _list(given: Namespace) -> str:
     from bidsapp.vision.catalogue import read_catalogue
 
-    entries = read_catalogue(catalogue).values()
+    entries = read_catalogue(given.model_catalogue).values()
     width = max(len(entry.name) for entry in entries)
     return "".join(f"{entry.name:{width}}  {entry.label}\n" for entry in entries)
 
@@ -43,3 +46,41 @@ def _info(given: Namespace) -> str:
 
     entry = find_model(given.name, given.model_catalogue)
     return str(yaml.safe_dump(entry.model_dump(mode="json"), sort_keys=False, allow_unicode=True))
+
+
+def _fetch(given: Namespace) -> str:
+    """Download what can be; name, after that, what cannot."""
+    from bidsapp.vision.catalogue import find_model
+    from bidsapp.vision.fetching import fetch
+
+    entries = [find_model(name, given.model_catalogue) for name in given.names]
+    done, refused = [], []
+    for entry in entries:
+        try:
+            path = fetch(entry, given.weights, _Meter(entry.name).show)
+        except MoviersaError as error:
+            refused.append(error)
+            continue
+        licence = entry.checkpoint.licence if entry.checkpoint else ""
+        done.append(f"{path}: {entry.name}; licence: {licence}\n")
+    if refused:
+        sys.stdout.writelines(done)
+        raise type(refused[0])("; ".join(map(str, refused)))
+    return "".join(done)
+
+
+class _Meter:
+    """Tells on standard error how much of a file has come, at every twentieth of it."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._told = name, -1
+
+    def show(self, there: int, total: int | None) -> None:
+        step = there * 20 // total if total else there >> 26
+        if step > self._told:
+            self._told = step
+            whole = f" of {total / 1e6:.0f}" if total else ""
+            sys.stderr.write(f"{self._name}: {there / 1e6:.0f}{whole} MB\n")
+
+
+_VERBS = {"list": _list, "info": _info, "fetch": _fetch}

@@ -1,5 +1,8 @@
 """The models that can be compared with the brain, as the catalogue and a user's file list them."""
 
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -71,7 +74,7 @@ class ClipInput(_Part):
 class ModelEntry(_Part):
     """One model of the catalogue."""
 
-    name: Annotated[str, Field(pattern="^[0-9a-zA-Z][0-9a-zA-Z.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[0-9a-zA-Z][0-9a-zA-Z.:,@*/_-]*$")]
     label: str
     source: str
     architecture: str
@@ -126,7 +129,7 @@ def read_catalogue(user_catalogue: Path | None = None) -> dict[str, ModelEntry]:
 
 
 def find_model(name: str, user_catalogue: Path | None = None) -> ModelEntry:
-    """Return the model of that name.
+    """Return the model of that name, of the catalogue or, as ``timm:NAME``, of another library.
 
     Raises
     ------
@@ -134,17 +137,31 @@ def find_model(name: str, user_catalogue: Path | None = None) -> ModelEntry:
         There is none; the message lists those that there are. Also as `read_catalogue`.
     """
     known = read_catalogue(user_catalogue)
-    if name not in known:
-        raise UsageError(f"unknown model '{name}'; known are {', '.join(known)}")
-    return known[name]
+    if name in known:
+        return known[name]
+    if ":" in name:  # imported late: only then does a library have to be asked
+        entry: ModelEntry = import_module("bidsapp.vision.networks.library").library_entry(name)
+        return entry
+    near = get_close_matches(name, known, 3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UsageError(
+        f"unknown model '{name}'{hint} (known: {', '.join(known)}, and networks of other libraries "
+        "as torchvision:NAME, timm:NAME or transformers:TYPE)"
+    )
 
 
 def _read(path: Path) -> dict[str, ModelEntry]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        catalogue = _Catalogue.model_validate(content)
+        return _parsed(path, path.stat().st_mtime_ns)
     except OSError as error:
         raise UsageError(f"cannot read the catalogue {path}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=8)
+def _parsed(path: Path, _changed: int) -> dict[str, ModelEntry]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        catalogue = _Catalogue.model_validate(content)
     except yaml.YAMLError as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
     except ValidationError as error:

@@ -17,18 +17,55 @@ models:
 """
 
 
-def test_every_entry_builds_with_the_layers_it_names() -> None:
-    catalogue = read_catalogue()
-    assert list(catalogue) == [
-        "resnet18-imagenet",
-        "resnet18-untrained",
-        "resnet18-untrained-96px",
-        "pixels",
-        "motionenergy",
-    ]
-    for entry in catalogue.values():
-        assert list(layer_units(entry)) == list(entry.layers)
-        assert min(layer_units(entry).values()) > 1
+# The paper's Table 1: its twelve networks, and how many layers of each the authors took.
+PAPER = {
+    "resnet18-imagenet": 11,
+    "resnet18-haa500": 11,
+    "tinymotionnet-haa500": 11,
+    "tinymotionnet-k400": 11,
+    "resnet18flow-haa500": 11,
+    "dinov2-base": 12,
+    "mae-base": 12,
+    "mae-base-finetuned": 12,
+    "maest-base-k400": 12,
+    "videomae-base-k400": 12,
+    "videomae-base-k400-finetuned": 12,
+    "mvd-base-k400": 12,
+}
+
+
+def test_every_entry_builds_and_says_on_what_terms() -> None:
+    for entry in read_catalogue().values():
+        units = layer_units(entry)
+        assert min(units.values()) > 1, entry.name
+        assert entry.checkpoint is None or entry.checkpoint.licence, entry.name
+        if entry.name.endswith("-author"):  # of the same weights as the one beside it
+            assert entry.checkpoint == find_model(entry.name.removesuffix("-author")).checkpoint
+
+
+def test_the_papers_networks_have_the_layers_that_its_authors_took() -> None:
+    for name, n_layers in PAPER.items():
+        assert len(layer_units(find_model(name))) == n_layers, name
+        author = f"{name}-author"
+        if author in read_catalogue():
+            assert len(layer_units(find_model(author))) == n_layers, author
+
+
+@pytest.mark.parametrize(
+    ("model", "n_frames", "millions"),
+    [
+        ("videomae-base-k400", 16, 14.45),
+        ("mvd-base-k400", 16, 14.45),
+        ("tinymotionnet-k400", 11, 8.46),
+        ("resnet18flow-haa500", 11, 1.76),
+    ],
+)
+def test_windows_and_units_are_those_of_the_papers_networks(
+    model: str, n_frames: int, millions: float
+) -> None:
+    entry = find_model(model)
+    assert entry.input.window == n_frames
+    assert sum(layer_units(entry).values()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
 def test_resnet18_has_the_papers_eleven_layers() -> None:
@@ -67,10 +104,10 @@ def test_a_users_mistakes_are_named(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_an_unknown_model_lists_the_known() -> None:
-    with pytest.raises(
-        UsageError, match=r"unknown model 'resnet'; known are resnet18-imagenet, .*"
-    ):
+    with pytest.raises(UsageError, match=r"unknown model 'resnet' \(known: resnet18-imagenet, .*"):
         find_model("resnet")
+    with pytest.raises(UsageError, match="did you mean resnet18-imagenet"):
+        find_model("resnet18-imagnet")
 
 
 def test_an_absent_catalogue_is_named(tmp_path: Path) -> None:

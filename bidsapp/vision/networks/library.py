@@ -1,18 +1,82 @@
 """Networks of other libraries by name: ``torchvision:resnet50``, ``timm:convnext_tiny``.
 
 Only the architecture comes from the library, and nothing is downloaded: weights are a checkpoint
-file like any other, see `bidsapp.vision.fetching`.
+file like any other, which ``moviersa-models fetch`` gets.
 """
 
+import re
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from bidsapp.errors import UsageError
-from bidsapp.vision.catalogue import ModelEntry
+from bidsapp.vision.catalogue import Checkpoint, ClipInput, ModelEntry
 
 LIBRARIES = ("torchvision", "timm", "transformers")
+LEAVES = "leaves"
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+_NAME = re.compile(
+    r"(?P<library>\w+):(?P<network>[^:@]+)(:(?P<layers>[^@]+))?(@seed(?P<seed>\d+))?"
+)
+
+
+def library_entry(name: str) -> ModelEntry:
+    """Make the entry of a network that the catalogue does not list.
+
+    Parameters
+    ----------
+    name
+        ``LIBRARY:NETWORK``, then ``:PATTERN`` of layers (several with commas; none: every leaf
+        module), then ``@seedN`` for random weights: ``timm:convnext_tiny:stages.*.blocks.*@seed0``.
+        Without a seed the library's own weights are meant, as a file.
+
+    Raises
+    ------
+    UsageError
+        The name is not of this form, the library is unknown or knows no such network, or trained
+        weights are asked of transformers, whose names here are types and not trained models.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or match["library"] not in LIBRARIES:
+        raise UsageError(
+            f"'{name}' names no network: LIBRARY:NETWORK[:LAYERS][@seedN], with LIBRARY one of "
+            f"{', '.join(LIBRARIES)}"
+        )
+    library, network = match["library"], match["network"]
+    try:
+        given, url = _FACTS[library](network)
+    except (ValueError, RuntimeError, KeyError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"{library} knows no network '{network}': {reason}") from error
+    checkpoint = None
+    if match["seed"] is None:
+        if url is None:
+            raise UsageError(
+                f"{library} has no trained weights for '{network}' by that name: give {name}@seed0 "
+                "for random ones, or an entry with a checkpoint in a catalogue of your own"
+            )
+        ending = Path(url).suffix or ".pth"
+        file = f"{library}--{re.sub('[^0-9a-zA-Z_.-]', '-', network)}{ending}"
+        digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", url)  # PyTorch's hub names files by it
+        checkpoint = Checkpoint(
+            file=file,
+            url=url,
+            sha256=digest[1] if digest else None,
+            licence=f"see {library}'s page of {network}",
+        )
+    return ModelEntry(
+        name=name,
+        label=name,
+        source=f"{network} of {library}",
+        architecture=f"{library}:{network}",
+        checkpoint=checkpoint,
+        seed=None if match["seed"] is None else int(match["seed"]),
+        input=given,
+        layers=tuple((match["layers"] or LEAVES).split(",")),
+    )
 
 
 def library_network(entry: ModelEntry) -> nn.Module:
@@ -39,19 +103,19 @@ def library_network(entry: ModelEntry) -> nn.Module:
         ) from error
 
 
-def _torchvision(name: str, options: dict[str, object]) -> nn.Module:
+def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
     network: nn.Module = import_module("torchvision.models").get_model(
         name, weights=None, **options
     )
     return network
 
 
-def _timm(name: str, options: dict[str, object]) -> nn.Module:
+def _timm(name: str, options: dict[str, Any]) -> nn.Module:
     network: nn.Module = import_module("timm").create_model(name, pretrained=False, **options)
     return network
 
 
-def _transformers(name: str, options: dict[str, object]) -> nn.Module:
+def _transformers(name: str, options: dict[str, Any]) -> nn.Module:
     library = import_module("transformers")
     network: nn.Module = library.AutoModel.from_config(
         library.AutoConfig.for_model(name, **options)
@@ -59,8 +123,37 @@ def _transformers(name: str, options: dict[str, object]) -> nn.Module:
     return network
 
 
-_BUILDERS: dict[str, Callable[[str, dict[str, object]], nn.Module]] = {
+def _torchvision_facts(name: str) -> tuple[ClipInput, str | None]:
+    weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
+    seen = weights.transforms()
+    size = seen.crop_size[0] if isinstance(seen.crop_size, list | tuple) else seen.crop_size
+    return ClipInput(size=size, mean=tuple(seen.mean), std=tuple(seen.std)), weights.url
+
+
+def _timm_facts(name: str) -> tuple[ClipInput, str | None]:
+    known = import_module("timm.models").get_pretrained_cfg(name, allow_unregistered=False)
+    if known is None:
+        raise ValueError("see timm.list_models()")
+    url = known.url or (
+        f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors"
+        if known.hf_hub_id
+        else None
+    )
+    return ClipInput(size=known.input_size[-1], mean=known.mean, std=known.std), url
+
+
+def _transformers_facts(name: str) -> tuple[ClipInput, str | None]:
+    config = import_module("transformers").AutoConfig.for_model(name)
+    return ClipInput(size=getattr(config, "image_size", 224), mean=_MEAN, std=_STD), None
+
+
+_BUILDERS: dict[str, Callable[[str, dict[str, Any]], nn.Module]] = {
     "torchvision": _torchvision,
     "timm": _timm,
     "transformers": _transformers,
+}
+_FACTS: dict[str, Callable[[str], tuple[ClipInput, str | None]]] = {
+    "torchvision": _torchvision_facts,
+    "timm": _timm_facts,
+    "transformers": _transformers_facts,
 }

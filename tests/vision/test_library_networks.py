@@ -1,0 +1,84 @@
+import pytest
+import torch
+
+from bidsapp.errors import UsageError
+from bidsapp.vision.catalogue import ModelEntry, find_model
+from bidsapp.vision.networks.library import library_entry
+from bidsapp.vision.networks.loading import load_network
+from bidsapp.vision.networks.network import layer_units
+
+
+@pytest.mark.parametrize(
+    ("name", "n_layers", "some"),
+    [
+        ("torchvision:resnet18:layer*.*@seed0", 8, "layer4.1"),
+        ("timm:convnext_atto:stages.*.blocks.*@seed0", 12, "stages.2.blocks.5"),
+        ("transformers:vit:layers.*@seed0", 12, "layers.11"),
+    ],
+)
+def test_networks_of_other_libraries_by_name(name: str, n_layers: int, some: str) -> None:
+    entry = find_model(name)
+    units = layer_units(entry)
+    assert len(units) == n_layers
+    assert some in units
+    assert entry.seed == 0
+    assert entry.checkpoint is None
+
+
+def test_leaves_are_modules_that_run_once() -> None:
+    entry = find_model("torchvision:resnet18@seed0")
+    network = load_network(entry, None)
+    units = layer_units(entry)
+    assert tuple(units) == network.layers
+    assert "conv1" in units
+    assert "layer1.0.conv1" in units
+    assert "layer1.0.relu" not in units  # runs twice
+    assert "layer1" not in units  # has parts
+    heard: dict[str, int] = {}
+    clips = torch.zeros((2, 1, 3, 224, 224), dtype=torch.uint8)
+    network.respond(clips, lambda layer, response: heard.update({layer: response.shape[1]}))
+    assert heard == units
+
+
+def test_seed_makes_the_same_network_again_and_another_another() -> None:
+    one, same, other = (
+        load_network(find_model(f"timm:convnext_atto:stem@seed{seed}"), None).module.state_dict()
+        for seed in (1, 1, 2)
+    )
+    assert all(torch.equal(one[key], same[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+
+
+def test_trained_weights_are_a_file_named_by_the_library() -> None:
+    entry = find_model("torchvision:resnet18")
+    assert entry.checkpoint is not None
+    assert entry.checkpoint.url.endswith("resnet18-f37072fd.pth")
+    assert entry.checkpoint.sha256 == "f37072fd"
+    assert entry.checkpoint.file == "torchvision--resnet18.pth"
+    assert entry.input.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("timm:nosuchnet", "timm knows no network 'nosuchnet'"),
+        ("keras:resnet", "LIBRARY one of torchvision, timm, transformers"),
+        ("transformers:vit", "no trained weights"),
+        ("torchvision:resnet18@seedx", "names no network"),
+    ],
+)
+def test_names_that_mean_nothing_say_what_would(name: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        library_entry(name)
+
+
+def test_pattern_that_fits_no_layer_is_an_error() -> None:
+    with pytest.raises(UsageError, match=r"has no layer 'stage\.\*'"):
+        layer_units(find_model("timm:convnext_atto:stage.*@seed0"))
+
+
+def test_options_that_the_library_does_not_know_are_an_error() -> None:
+    content = find_model("timm:convnext_atto@seed0").model_dump()
+    entry = ModelEntry.model_validate(content | {"options": {"wings": 2}})
+    with pytest.raises(UsageError, match="cannot build 'convnext_atto'"):
+        layer_units(entry)
