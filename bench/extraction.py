@@ -13,7 +13,7 @@ import torch
 
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.clips import windows
-from bidsapp.vision.features import extract
+from bidsapp.vision.features import clip_shape, extract
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network
@@ -61,7 +61,7 @@ def run() -> dict[str, float]:
 def _bare(network: Network, film: PlacedRun) -> None:
     """Decode, cut and resize, and run the network with nobody listening."""
     with torch.inference_mode():
-        for _, clips in windows(film, 1, FRAMING, network.entry.input.size, BATCH):
+        for _, clips in windows(film, clip_shape(network.entry), FRAMING, BATCH):
             network.module(network.prepare(clips))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from av import VideoFrame
 
 from bidsapp.arrays import Bools, Ints
 from bidsapp.errors import InputError
@@ -15,14 +16,26 @@ from bidsapp.vision.runs import PlacedRun
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What a network looks at: ``length`` consecutive frames of ``size`` by ``size`` pixels."""
+    """What a network looks at: ``length`` frames of ``size`` by ``size`` pixels.
+
+    Every ``stride``-th frame is taken, from the frame that the window belongs to on, or
+    ``centred`` round it (of two middle frames of the window, it is the earlier).
+    """
 
     length: int
     size: int
+    stride: int = 1
+    centred: bool = False
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Places of the window's frames, relative to the frame that it belongs to."""
+        before = (self.length - 1) // 2 if self.centred else 0
+        return tuple((place - before) * self.stride for place in range(self.length))
 
 
 def windows(
-    film: PlacedRun, length: int, framing: Framing, size: int, batch: int
+    film: PlacedRun, shape: ClipShape, framing: Framing, batch: int
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Windows of one shape; see `clips`.
 
@@ -31,7 +44,6 @@ def windows(
     tuple of slice and Tensor
         Positions in ``film.frame_index``, and their windows: uint8, (b, length, 3, size, size).
     """
-    shape = ClipShape(length, size)
     for positions, found in clips(film, [shape], framing, batch):
         yield positions, found[shape]
 
@@ -41,9 +53,8 @@ def clips(
 ) -> Iterator[tuple[slice, dict[ClipShape, torch.Tensor]]]:
     """Decode a run's film once and cut it into windows of every shape asked for.
 
-    The window of a frame holds that frame and those after it, as the paper's author cuts them.
-    Where it would reach beyond the run's last frame, that frame is held. No more than a batch of
-    windows is in memory.
+    Where a window would reach beyond the run's first or last frame, that frame is held. No more
+    than a batch of windows is in memory.
 
     Parameters
     ----------
@@ -67,42 +78,57 @@ def clips(
     InputError
         The film cannot be decoded, or ends before the run's last frame.
     """
-    longest = max(shape.length for shape in shapes)
-    wanted = {size: _frames_of(film.frame_index, shapes, size) for size in {s.size for s in shapes}}
+    first = min(shape.offsets[0] for shape in shapes)
+    last = max(shape.offsets[-1] for shape in shapes)
+    n_frames = int(film.frame_index[-1]) + last + 1
+    wanted = {
+        size: _frames_of(film.frame_index, [s for s in shapes if s.size == size], n_frames)
+        for size in {shape.size for shape in shapes}
+    }
     held: dict[int, dict[int, torch.Tensor]] = {size: {} for size in wanted}
-    n_frames = int(film.frame_index[-1]) + longest
-    firsts = [*film.frame_index.tolist(), n_frames]
-    position, newest = 0, -1
+    needed = [*(film.frame_index + first).tolist(), n_frames]
+    position, newest, frame = 0, -1, None
     for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads()):
-        sizes = [size for size, mask in wanted.items() if mask[newest]]
-        if sizes:
-            square = framing.square(torch.from_numpy(frame.to_ndarray(format="rgb24")))
-            for size in sizes:
-                held[size][newest] = resized(square, size)
-        complete = int(np.searchsorted(film.frame_index, newest - longest + 1, side="right"))
+        _hold(held, newest, frame, framing, [s for s, mask in wanted.items() if mask[newest]])
+        complete = int(np.searchsorted(film.frame_index, newest - last, side="right"))
         while complete - position >= batch:
             yield _batch(film, shapes, held, slice(position, position + batch), newest)
             position += batch
-            _forget(held, before=firsts[position])
-    if newest < film.frame_index[-1]:
+            _forget(held, before=needed[position])
+    if newest < film.frame_index[-1] or frame is None:
         raise InputError(
             f"{film.film} ends too early for run {film.run}: {film.frame_index[-1] + 1} frames "
             f"needed from its frame {film.stretch.first} on, {newest + 1} found"
         )
+    # The last frame is held, whether or not a window's frames fall on it.
+    _hold(held, newest, frame, framing, list(wanted))
     while position < len(film.frame_index):
         positions = slice(position, min(position + batch, len(film.frame_index)))
         yield _batch(film, shapes, held, positions, newest)
         position = positions.stop
 
 
-def _frames_of(frame_index: Ints, shapes: Sequence[ClipShape], size: int) -> Bools:
-    """Mark the frames that windows of one size hold."""
-    longest = max(shape.length for shape in shapes)
-    marked = np.zeros(int(frame_index[-1]) + longest, dtype=np.bool_)
+def _hold(
+    held: dict[int, dict[int, torch.Tensor]],
+    index: int,
+    frame: VideoFrame,
+    framing: Framing,
+    sizes: Sequence[int],
+) -> None:
+    """Keep a frame at the sizes at which it is wanted."""
+    missing = [size for size in sizes if index not in held[size]]
+    if missing:
+        square = framing.square(torch.from_numpy(frame.to_ndarray(format="rgb24")))
+        for size in missing:
+            held[size][index] = resized(square, size)
+
+
+def _frames_of(frame_index: Ints, shapes: Sequence[ClipShape], n_frames: int) -> Bools:
+    """Mark the frames that windows hold."""
+    marked = np.zeros(n_frames, dtype=np.bool_)
     for shape in shapes:
-        if shape.size == size:
-            for offset in range(shape.length):
-                marked[frame_index + offset] = True
+        for offset in shape.offsets:
+            marked[np.maximum(frame_index + offset, 0)] = True
     return marked
 
 
@@ -118,8 +144,10 @@ def _batch(
         frames = held[shape.size]
         found[shape] = torch.stack(
             [
-                torch.stack([frames[min(first + offset, newest)] for offset in range(shape.length)])
-                for first in film.frame_index[positions].tolist()
+                torch.stack(
+                    [frames[min(max(index + offset, 0), newest)] for offset in shape.offsets]
+                )
+                for index in film.frame_index[positions].tolist()
             ]
         )
     return positions, found

@@ -105,7 +105,8 @@ def scratch_bytes(entry: ModelEntry, n_volumes: int) -> int:
 
 def clip_shape(entry: ModelEntry) -> ClipShape:
     """Shape of the windows that a model looks at."""
-    return ClipShape(entry.input.window, entry.input.size)
+    given = entry.input
+    return ClipShape(given.window, given.size, given.stride, given.placement == "centred")
 
 
 def find_device(device: str) -> torch.device:

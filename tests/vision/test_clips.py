@@ -31,7 +31,7 @@ def gather(
     """Join all windows; ``framing`` is a crop alone, or more."""
     parts, stop = [], 0
     framing = framing if isinstance(framing, Framing) else Framing(crop=framing)
-    for positions, part in windows(film, length, framing, size, batch):
+    for positions, part in windows(film, ClipShape(length, size), framing, batch):
         assert positions.start == stop
         assert len(part) == positions.stop - positions.start <= batch
         parts.append(part)
@@ -76,13 +76,35 @@ def test_windows_run_forward_and_hold_the_last_frame(
     assert numbers == [[min(i + k, 47) for k in range(length)] for i in range(0, 48, 5)]
 
 
+@pytest.mark.parametrize("stride", [1, 4])
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("length", [4, 5])
+def test_windows_take_every_so_many_frames_from_their_own_or_round_it(
+    tmp_path: Path, stride: int, centred: bool, length: int
+) -> None:
+    film = film_run(write_film(tmp_path / "n.mkv", numbered(48)), 48)
+    shape = ClipShape(length, 8, stride, centred)
+    found = torch.cat([part for _, part in windows(film, shape, Framing(), 3)])
+    numbers = [[number_of(frame.numpy()) for frame in window] for window in found]
+    before = {4: 1, 5: 2}[length] if centred else 0
+    expected = [
+        [min(max(i + (k - before) * stride, 0), 47) for k in range(length)] for i in range(0, 48, 5)
+    ]
+    assert numbers == expected
+
+
 def test_one_decoding_serves_every_shape(noise_film: Path) -> None:
     film = film_run(noise_film, 60)
-    shapes = [ClipShape(1, 16), ClipShape(6, 16), ClipShape(3, 24)]
+    shapes = [
+        ClipShape(1, 16), ClipShape(6, 16), ClipShape(3, 24), ClipShape(5, 16, 4, centred=True),
+    ]  # fmt: skip
+    alone = {
+        shape: torch.cat([part for _, part in windows(film, shape, Framing(), 12)])
+        for shape in shapes
+    }
     for positions, found in clips(film, shapes, Framing(), 5):
         for shape in shapes:
-            alone = gather(film, shape.length, None, shape.size, 12)
-            assert torch.equal(found[shape], alone[positions])
+            assert torch.equal(found[shape], alone[shape][positions])
 
 
 # Starts of segments as a table has them, some not on a frame to the last digit, and how long they

@@ -14,9 +14,10 @@ from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.clips import windows
-from bidsapp.vision.features import extract, find_device, scratch_bytes
+from bidsapp.vision.features import clip_shape, extract, find_device, scratch_bytes
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights
+from bidsapp.vision.networks.architectures import Architecture
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network, layer_units
 from bidsapp.vision.runs import PlacedRun, nominal_frames
@@ -50,9 +51,8 @@ def extracted(tmp_path: Path) -> Extract:
 
 def all_features(name: str, film: PlacedRun) -> dict[str, np.ndarray]:
     """Every layer's response to every frame: n_frames x n_units, what `extract` never holds."""
-    given = find_model(name).input
-    kept: dict[str, list[Tensor]] = {layer: [] for layer in find_model(name).layers}
-    for _, clips in windows(film, given.window, Framing(), given.size, 10):
+    kept: dict[str, list[Tensor]] = {layer: [] for layer in network(name).layers}
+    for _, clips in windows(film, clip_shape(find_model(name)), Framing(), 10):
         network(name).respond(clips, lambda layer, response: kept[layer].append(response.clone()))
     return {layer: torch.cat(parts).numpy() for layer, parts in kept.items()}
 
@@ -207,7 +207,9 @@ def test_memory_does_not_grow_with_the_film(
         find_model("pixels").model_dump()
         | {"name": "wide", "architecture": "wide", "layers": ["wide"]}
     )
-    monkeypatch.setattr("bidsapp.vision.networks.network.ARCHITECTURES", {"wide": Wide})
+    monkeypatch.setattr(
+        "bidsapp.vision.networks.network.ARCHITECTURES", {"wide": Architecture(Wide)}
+    )
     path = write_film(tmp_path / "film.mkv", noise(2000, 16, 16))
     wide = load_network(entry, None)
     growth = []
