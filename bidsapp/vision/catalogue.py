@@ -70,6 +70,12 @@ class ClipInput(_Part):
     mean: Colours = (0.0, 0.0, 0.0)
     std: Colours = (1.0, 1.0, 1.0)
 
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """Places of a window's frames, relative to the frame that it belongs to."""
+        before = (self.window - 1) // 2 if self.placement == "centred" else 0
+        return tuple((place - before) * self.stride for place in range(self.window))
+
 
 class ModelEntry(_Part):
     """One model of the catalogue."""

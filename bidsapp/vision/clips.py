@@ -16,22 +16,14 @@ from bidsapp.vision.runs import PlacedRun
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What a network looks at: ``length`` frames of ``size`` by ``size`` pixels.
+    """What a network looks at: frames of ``size`` by ``size`` pixels.
 
-    Every ``stride``-th frame is taken, from the frame that the window belongs to on, or
-    ``centred`` round it (of two middle frames of the window, it is the earlier).
+    ``offsets`` are the places of a window's frames relative to the frame that it belongs to,
+    increasing.
     """
 
-    length: int
+    offsets: tuple[int, ...]
     size: int
-    stride: int = 1
-    centred: bool = False
-
-    @property
-    def offsets(self) -> tuple[int, ...]:
-        """Places of the window's frames, relative to the frame that it belongs to."""
-        before = (self.length - 1) // 2 if self.centred else 0
-        return tuple((place - before) * self.stride for place in range(self.length))
 
 
 def windows(
@@ -42,7 +34,7 @@ def windows(
     Yields
     ------
     tuple of slice and Tensor
-        Positions in ``film.frame_index``, and their windows: uint8, (b, length, 3, size, size).
+        Positions in ``film.frame_index``, and their windows: uint8, (b, window, 3, size, size).
     """
     for positions, found in clips(film, [shape], framing, batch):
         yield positions, found[shape]
@@ -71,7 +63,7 @@ def clips(
     ------
     tuple of slice and dict
         Positions in ``film.frame_index``, and per shape their windows: uint8, RGB,
-        (b, length, 3, size, size).
+        (b, window, 3, size, size).
 
     Raises
     ------

@@ -105,8 +105,7 @@ def scratch_bytes(entry: ModelEntry, n_volumes: int) -> int:
 
 def clip_shape(entry: ModelEntry) -> ClipShape:
     """Shape of the windows that a model looks at."""
-    given = entry.input
-    return ClipShape(given.window, given.size, given.stride, given.placement == "centred")
+    return ClipShape(entry.input.offsets, entry.input.size)
 
 
 def find_device(device: str) -> torch.device:

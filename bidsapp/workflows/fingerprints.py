@@ -73,7 +73,7 @@ def fingerprint(settings: Settings, analysis: Analysis, film: PlacedRun, model: 
         entry = find_model(model, settings.model_catalogue)
         made_from |= {
             "film": film_facts(film.film).digest,
-            "frames": _frames(film, entry.input.window),
+            "frames": _frames(film, entry.input.offsets[-1] + 1),
             "frame_index": film.frame_index.tolist(),
             "frame_times": _rounded(film.frame_times),
             "framing": _framing(framing_of(analysis.movie), film, entry.input.size),

@@ -10,6 +10,7 @@ from torchvision import transforms
 from vision_films import noise, number_of, numbered, write_film
 
 from bidsapp.errors import InputError
+from bidsapp.vision.catalogue import ClipInput
 from bidsapp.vision.clips import ClipShape, clips, windows
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
@@ -31,7 +32,7 @@ def gather(
     """Join all windows; ``framing`` is a crop alone, or more."""
     parts, stop = [], 0
     framing = framing if isinstance(framing, Framing) else Framing(crop=framing)
-    for positions, part in windows(film, ClipShape(length, size), framing, batch):
+    for positions, part in windows(film, ClipShape(tuple(range(length)), size), framing, batch):
         assert positions.start == stop
         assert len(part) == positions.stop - positions.start <= batch
         parts.append(part)
@@ -83,7 +84,10 @@ def test_windows_take_every_so_many_frames_from_their_own_or_round_it(
     tmp_path: Path, stride: int, centred: bool, length: int
 ) -> None:
     film = film_run(write_film(tmp_path / "n.mkv", numbered(48)), 48)
-    shape = ClipShape(length, 8, stride, centred)
+    given = ClipInput(
+        window=length, size=8, stride=stride, placement="centred" if centred else "forward"
+    )
+    shape = ClipShape(given.offsets, given.size)
     found = torch.cat([part for _, part in windows(film, shape, Framing(), 3)])
     numbers = [[number_of(frame.numpy()) for frame in window] for window in found]
     before = {4: 1, 5: 2}[length] if centred else 0
@@ -96,7 +100,8 @@ def test_windows_take_every_so_many_frames_from_their_own_or_round_it(
 def test_one_decoding_serves_every_shape(noise_film: Path) -> None:
     film = film_run(noise_film, 60)
     shapes = [
-        ClipShape(1, 16), ClipShape(6, 16), ClipShape(3, 24), ClipShape(5, 16, 4, centred=True),
+        ClipShape((0,), 16), ClipShape((0, 1, 2, 3, 4, 5), 16), ClipShape((0, 1, 2), 24),
+        ClipShape((-8, -4, 0, 4, 8), 16),
     ]  # fmt: skip
     alone = {
         shape: torch.cat([part for _, part in windows(film, shape, Framing(), 12)])
