@@ -21,6 +21,7 @@ from pydantic import (
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.errors import UsageError
 
+LEAVES = "leaves"
 Colours = tuple[float, float, float]
 Count = Annotated[int, Field(ge=1)]
 
@@ -99,6 +100,11 @@ class ModelEntry(_Part):
         if len(set(self.layers)) != len(self.layers):
             raise ValueError("a layer is listed twice")
         return self
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether only the network itself tells which layers are meant."""
+        return any("*" in layer or "?" in layer or layer == LEAVES for layer in self.layers)
 
 
 class _Catalogue(_Part):

@@ -151,7 +151,7 @@ def _models(
             yield f"  {model}: feature table; {state}"
         else:
             size = f", {_scratch_gb(settings, inputs, model):.2f} GB of scratch" if absent else ""
-            layers = len(find_model(model, settings.model_catalogue).layers)
+            layers = len(layers_of(settings, analysis, model))
             yield f"  {model}: {layers} layers{size}; {state}"
 
 

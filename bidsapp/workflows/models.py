@@ -40,7 +40,12 @@ def layers_of(settings: Settings, analysis: Analysis, model: str) -> tuple[str, 
     """Name a model's layers; a feature table is one."""
     if analysis.feature_table(model) is not None:
         return (model,)
-    return find_model(model, settings.model_catalogue).layers
+    entry = find_model(model, settings.model_catalogue)
+    if not entry.has_patterns:
+        return entry.layers
+    from bidsapp.vision.networks.network import layer_units  # brings torch: only the network knows
+
+    return tuple(layer_units(entry))
 
 
 def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:

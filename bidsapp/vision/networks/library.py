@@ -13,10 +13,9 @@ from typing import Any
 from torch import nn
 
 from bidsapp.errors import UsageError
-from bidsapp.vision.catalogue import Checkpoint, ClipInput, ModelEntry
+from bidsapp.vision.catalogue import LEAVES, Checkpoint, ClipInput, ModelEntry
 
 LIBRARIES = ("torchvision", "timm", "transformers")
-LEAVES = "leaves"
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _NAME = re.compile(
     r"(?P<library>\w+):(?P<network>[^:@]+)(:(?P<layers>[^@]+))?(@seed(?P<seed>\d+))?"

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from bidsapp.errors import UsageError
-from bidsapp.vision.catalogue import ModelEntry
+from bidsapp.vision.catalogue import LEAVES, ModelEntry
 from bidsapp.vision.networks.architectures import ARCHITECTURES, Architecture
 from bidsapp.vision.networks.layouts import Layout, as_stored
-from bidsapp.vision.networks.library import LEAVES, LIBRARIES, library_network
+from bidsapp.vision.networks.library import LIBRARIES, library_network
 
 
 @dataclass(frozen=True, eq=False)
