@@ -81,7 +81,9 @@ class Robust(Part):
 
     min_lag_s: NonNegative = 20.0
     trim_shared_film: bool = True
-    penalties: tuple[Positive, ...] = tuple(10 ** (-4 + 0.5 * i) for i in range(17))
+    penalties: tuple[Positive, ...] = Field(
+        default=tuple(10 ** (-4 + 0.5 * i) for i in range(17)), min_length=1
+    )
 
 
 class Comparators(Part):

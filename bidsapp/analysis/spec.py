@@ -86,8 +86,8 @@ class Analysis(Part):
     dissimilarity: Dissimilarities = Dissimilarities()
     models: tuple[str, ...] = Field(min_length=1)  # names of the catalogue or of feature_tables
     feature_tables: tuple[FeatureTable, ...] = ()
-    modes: tuple[Mode, ...] = ("replicate", "robust")
-    fits: tuple[Fit, ...] = ("ols", "nnls", "ridge")
+    modes: tuple[Mode, ...] = Field(default=("replicate", "robust"), min_length=1)
+    fits: tuple[Fit, ...] = Field(default=("ols", "nnls", "ridge"), min_length=1)
     replicate: Replicate = Replicate()
     robust: Robust = Robust()
     statistics: Statistics = Statistics()
@@ -114,6 +114,8 @@ class Analysis(Part):
             ("region", self.region_names),
             ("model", self.models),
             ("feature table", tables),
+            ("mode", self.modes),
+            ("fit", self.fits),
             ("comparator", self.comparators.methods),
             ("searchlight map", self.searchlight.names),
         ):
@@ -157,6 +159,16 @@ class Analysis(Part):
             for name in names:
                 if name not in known:
                     raise ValueError(f"{key} names {name!r}, which is none of {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _lag_regressors_alone(self) -> Self:
+        in_searchlight = self.searchlight.names and self.searchlight.mode == "replicate"
+        if self.replicate.lag_regressors_s and (self.comparators.methods or in_searchlight):
+            raise ValueError(
+                "replicate.lag_regressors_s go into fits alone: leave out comparators, and a "
+                "searchlight in the mode replicate"
+            )
         return self
 
     @property

@@ -6,13 +6,16 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.errors import MoviersaError, UsageError
 from bidsapp.settings import Settings
+
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -58,8 +61,36 @@ def effective_analysis(settings: Settings) -> Analysis:
     if settings.session_label:
         _check_sessions(analysis, settings.session_label)
     if settings.models:
-        analysis = changed(analysis, models=settings.models)
+        analysis = _narrow_models(analysis, settings.models)
     return analysis
+
+
+def _narrow_models(analysis: Analysis, asked: Sequence[str]) -> Analysis:
+    """Take these models only, also where the analysis compares or maps some by name."""
+    kept = set(asked)
+    comparators, searchlight = analysis.comparators, analysis.searchlight
+    compared = tuple(name for name in comparators.models if name in kept)
+    none_left = bool(comparators.models) and not compared
+    return changed(
+        analysis,
+        models=tuple(asked),
+        dissimilarity=analysis.dissimilarity.model_copy(
+            update={"models": _only(analysis.dissimilarity.models, kept)}
+        ),
+        comparators=comparators.model_copy(
+            update={"models": compared} | ({"methods": ()} if none_left else {})
+        ),
+        searchlight=searchlight.model_copy(
+            update={
+                "models": tuple(name for name in searchlight.models if name in kept),
+                "layers": _only(searchlight.layers, kept),
+            }
+        ),
+    )
+
+
+def _only(by_model: Mapping[str, T], kept: set[str]) -> dict[str, T]:
+    return {name: value for name, value in by_model.items() if name in kept}
 
 
 def _narrow_tasks(analysis: Analysis, asked: Sequence[str]) -> Analysis:

@@ -12,7 +12,7 @@ import pandas as pd
 from bidsapp.errors import InputError
 from bidsapp.files import write_text
 
-_TEXT_COLUMNS = ("participant", "session", "task", "run")
+_TEXT_COLUMNS = ("participant", "session", "task", "run", "roi", "model", "layer")
 
 
 def sidecar(path: Path) -> Path:

@@ -27,7 +27,7 @@ from bidsapp.tables.columns import describe
 from bidsapp.tables.comparators import group_comparators, participant_comparators
 from bidsapp.tables.components import component_tables
 from bidsapp.tables.group import group_tables
-from bidsapp.tables.null import null_table
+from bidsapp.tables.null import KEYS, null_table
 from bidsapp.tables.participant import participant_tables
 
 CLOCK_TOLERANCE_S = 0.1  # of volumes; responses to a film are seconds wide
@@ -181,7 +181,9 @@ class GroupStatistics(SimpleInterface):
 
 
 def _read_null(path: str) -> pd.DataFrame:
-    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+    # Names may be digits: a Brodmann area, say.
+    text = dict.fromkeys(KEYS, str)
+    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False, dtype=text)
 
 
 class _Study:

@@ -104,7 +104,7 @@ class ModelEntry(_Part):
     @property
     def has_patterns(self) -> bool:
         """Whether only the network itself tells which layers are meant."""
-        return any("*" in layer or "?" in layer or layer == LEAVES for layer in self.layers)
+        return any(layer == LEAVES or set(layer) & set("*?[") for layer in self.layers)
 
 
 class _Catalogue(_Part):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from bidsapp.dataset.derivatives import read_json, sidecar
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.settings import Settings
-from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
@@ -77,10 +78,29 @@ def fingerprint(settings: Settings, analysis: Analysis, film: PlacedRun, model: 
             "frame_index": film.frame_index.tolist(),
             "frame_times": _rounded(film.frame_times),
             "framing": _framing(framing_of(analysis.movie), film, entry.input.size),
+            "weights": _weights(settings, entry),
             "model": entry.model_dump(mode="json", exclude=_WORDING)
             | {"dissimilarity": dissimilarity(settings, analysis, model)},
         }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
+
+
+def _weights(settings: Settings, entry: ModelEntry) -> str | None:
+    """Digest a checkpoint whose published digest is not known whole; None where there is none."""
+    checkpoint = entry.checkpoint
+    if checkpoint is None or settings.weights is None or len(checkpoint.sha256 or "") == 64:
+        return None
+    path = settings.weights / checkpoint.file
+    if not path.is_file():
+        return None
+    status = path.stat()
+    return _file_digest(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _file_digest(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _frames(film: PlacedRun, window: int) -> list[int | str]:

@@ -119,7 +119,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         "repetition_time": float(onsets[1] - onsets[0]),
         "seed": settings.random_seed,
     }
-    gigabytes = _null_gb(len(onsets), brain_rdms, models, analysis)
+    gigabytes = _null_gb(brain_rdms, models, analysis)
     nulls = engine.Node(Merge(len(analysis.region_names)), name="nulls")
     statistics = engine.Node(
         GroupStatistics(**study),
@@ -194,16 +194,18 @@ def _quality_files(
 
 
 def _null_gb(
-    n_volumes: int,
     brain_rdms: Mapping[str, Mapping[str, Path]],
     models: Mapping[str, Sequence[Path]],
     analysis: Analysis,
 ) -> float:
-    """Estimate the memory of one region's test: one run's RDMs thrice, and its imports."""
+    """Estimate the memory of one region's test: the longest run's RDMs thrice, and its imports."""
+    longest = max(
+        len(read_rdms(next(iter(files.values()))).onsets_s) for files in brain_rdms.values()
+    )
     run, files = next(iter(brain_rdms.items()))
     n_layers = sum(len(read_rdms(path).names) for path in models[run])
     columns = n_layers + len(files) * len(analysis.region_names)
-    return 0.5 + 3 * columns * n_volumes**2 / 2 * 4 / 1e9
+    return 0.5 + 3 * columns * longest**2 / 2 * 4 / 1e9
 
 
 def _check(

@@ -27,8 +27,11 @@ def check_models(settings: Settings, analysis: Analysis) -> None:
         of the searchlight is none of its model's.
     """
     for model in analysis.models:
+        if analysis.feature_table(model) is None:
+            find_model(model, settings.model_catalogue)
+    for model, layers in analysis.searchlight.layers.items():
         known = layers_of(settings, analysis, model)
-        for layer in analysis.searchlight.layers.get(model, ()):
+        for layer in layers:
             if layer not in known:
                 raise UsageError(
                     f"searchlight.layers: {model} has no layer {layer!r}; it has {', '.join(known)}"

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from bidsapp.analysis.spec import Analysis, default_analysis, differing_keys, read_analysis
 from bidsapp.errors import UsageError
@@ -209,3 +210,23 @@ def test_the_dataset_authors_contrasts_are_those_on_record(content, shared_data)
         for condition, column in names.items():
             weight = contrast.condition_weights.get(condition, 0)
             assert weight == float(theirs[column]), (name, condition)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"modes": []}, "modes"),
+        ({"fits": ["ols", "ols"]}, "a fit is listed twice"),
+        ({"robust": {"penalties": []}}, "penalties"),
+        (
+            {
+                "replicate": {"lag_regressors_s": [4]},
+                "comparators": {"methods": ["spearman"]},
+            },
+            "lag_regressors_s go into fits alone",
+        ),
+    ],
+)
+def test_what_could_only_fail_later_is_refused(content, changes, words):
+    with pytest.raises(ValidationError, match=words):
+        Analysis.model_validate(content | changes)

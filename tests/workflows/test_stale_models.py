@@ -1,6 +1,7 @@
 """Model RDMs that were made from other input are made again, and nothing else is."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from bidsapp.cli.parser import parse
 from bidsapp.dataset.derivatives import read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import check_clock
+from bidsapp.workflows.fingerprints import fingerprint
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import plan_warnings
 from bidsapp.workflows.planning import plan_models
@@ -86,6 +88,20 @@ def test_warnings_of_the_plan_are_kept(small, moviersa):
     plan = plan_models(settings, analysis, find_inputs(settings, analysis, everyone=True))
     make_models(settings, analysis, plan, small.root / "logs")
     assert plan_warnings(settings, analysis) == plan.warnings == told
+
+
+def test_weights_without_a_published_digest_are_digested_themselves(small, tmp_path):
+    """DINOv2's publisher names no SHA-256: another file must not pass for the same weights."""
+    settings = parse(small.arguments("stimulus", "--weights", tmp_path))
+    analysis = read_analysis(small.analysis)
+    plan = plan_models(settings, analysis, find_inputs(settings, analysis, everyone=True))
+    weights = tmp_path / "dinov2_vitb14_pretrain.pth"
+    told = []
+    for content in (b"one", b"another", b"one"):
+        weights.write_bytes(content)
+        os.utime(weights, ns=(len(told), len(told)))
+        told.append(fingerprint(settings, analysis, plan.runs[0], "dinov2-base"))
+    assert told[0] == told[2] != told[1]
 
 
 def test_volumes_at_other_times_are_refused():
