@@ -47,7 +47,7 @@ def test_planted_effect_is_found():
 def test_shuffled_volumes_are_no_null(monkeypatch):
     """Instead of shifts: the order of volumes is random, and noise passes nearly always."""
 
-    def shuffled(models, targets, pairs, preparation, run):
+    def shuffled(models, targets, pairs, preparation, run, _nuisance=None):
         n = pairs.n_volumes
         orders = np.tile(np.arange(n), (n, 1))
         orders[1:] = np.random.default_rng(0).permuted(orders[1:], axis=1)

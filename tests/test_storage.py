@@ -13,7 +13,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from bidsapp.analysis.spec import Contrast, FunctionalRegions, Localizer
 from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import region_patterns
-from bidsapp.rois.atlas import atlas_regions, carry_atlas
+from bidsapp.rois.atlas import atlas_regions, carry_atlas, read_atlas
 from bidsapp.rois.functional import find_regions, native_priors
 from bidsapp.rois.localizer import LocalizerRun, design_matrix, fit_localizer
 from bidsapp.rsa.rdm import correlation_distance
@@ -110,7 +110,7 @@ def results(folder: Path, image: nibabel.Nifti1Image, slope: float | None = None
     place = np.diag([3.0, 3, 3, 1])
     place[:3, 3] = -30
     nibabel.save(nibabel.Nifti1Image(percent, place), atlas)
-    carried = carry_atlas({("L", 1): atlas}, IDENTITY, image.shape[:3], image.affine)
+    carried = carry_atlas(read_atlas({("L", 1): atlas}), IDENTITY, image.shape[:3], image.affine)
     area = atlas_regions(carried, ["V1v"], ["V1v"]).mask("V1v")
     masks = {"FFA": found.mask, "V1v": area}
     nuisance = NuisanceDesign(np.column_stack([np.linspace(-1, 1, N), np.ones(N)]), ("a", "b"), {})

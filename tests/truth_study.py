@@ -54,7 +54,7 @@ def make_study(directory: Path, seed: int, film: Path, stimuli: Stimuli) -> Stud
             "bids_dir": directory / "bids",
             "output_dir": directory / "out",
             "level": "participant",
-            "derivatives": directory / "fmriprep",
+            "derivatives": {"fmriprep": directory / "fmriprep"},
             "stimuli": film,
             "atlas": directory / "atlas",
             "work_dir": directory / "work",
