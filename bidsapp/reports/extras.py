@@ -40,6 +40,8 @@ def comparator_tables(
         grid = rows.pivot_table(
             index=["model", "layer"], columns="roi", values=value, dropna=False, sort=False
         )
+        pairs = rows[["model", "layer"]].drop_duplicates()
+        grid = grid.reindex(pd.MultiIndex.from_frame(pairs))  # not every model with every layer
         regions = [name for name in analysis.region_names if name in grid]
         yield Table(
             header=("model", "layer", *regions),

@@ -11,6 +11,8 @@ import pytest
 
 from bidsapp.dataset.derivatives import OutputTree
 from bidsapp.errors import InputError
+from bidsapp.reports.extras import comparator_tables
+from bidsapp.reports.page import Table
 from bidsapp.reports.report import RunFacts, group_report, participant_report
 
 VOID = {"meta", "link", "br", "img", "hr"}
@@ -237,3 +239,23 @@ def test_what_models_explain_beyond_each_other_is_a_table_of_pairs(lean, facts) 
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
     table.head(0).to_csv(path, sep="\t", index=False)
     assert "only one model" in check(group_report(ours.tree, ours.analysis, facts)).text
+
+
+def test_comparators_have_a_row_for_each_layer_that_a_model_has(made_up) -> None:
+    rows = [
+        ("robust", "spearman", region, model, layer, 0.5, None)
+        for model, layer in (("pixels", "pixels"), ("network", "conv"), ("network", "fc"))
+        for region in ("FFA", "V1v")
+    ]
+    columns = ["mode", "method", "roi", "model", "layer", "r", "note"]
+    table = pd.DataFrame(rows, columns=columns)
+    table.loc[table["layer"] == "fc", "r"] = float("nan")
+    (shown,) = [
+        block
+        for block in comparator_tables(made_up.analysis, table, "r", "x.tsv")
+        if isinstance(block, Table)
+    ]
+    assert shown.header == ("model", "layer", "FFA", "V1v")
+    assert [row[:2] for row in shown.rows] == [
+        ("pixels", "pixels"), ("network", "conv"), ("network", "fc"),
+    ]  # fmt: skip
