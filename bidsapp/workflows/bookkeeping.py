@@ -82,12 +82,31 @@ def withdraw(settings: Settings, analysis: Analysis, participants: Iterable[str]
         Something cannot be removed, or OUTPUT_DIR holds another analysis.
     """
     tree = OutputTree(settings.output_dir)
-    old = [
-        path
-        for label in participants
-        for path in (tree.root / f"sub-{label}", tree.path("participant_report", sub=label))
-        if path.exists()
-    ]
+    _withdraw(
+        settings,
+        analysis,
+        [
+            path
+            for label in participants
+            for path in (tree.root / f"sub-{label}", tree.path("participant_report", sub=label))
+        ],
+    )
+
+
+def withdraw_group(settings: Settings, analysis: Analysis) -> None:
+    """Remove what OUTPUT_DIR holds of the group, its tables and report, as `withdraw` does.
+
+    Raises
+    ------
+    UsageError
+        Something cannot be removed, or OUTPUT_DIR holds another analysis.
+    """
+    tree = OutputTree(settings.output_dir)
+    _withdraw(settings, analysis, [tree.root / "group", tree.path("group_report")])
+
+
+def _withdraw(settings: Settings, analysis: Analysis, paths: Iterable[Path]) -> None:
+    old = [path for path in paths if path.exists()]
     if not old:
         return
     _initialise(settings, analysis)  # refuses to touch another analysis

@@ -16,7 +16,7 @@ from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
-from bidsapp.workflows.bookkeeping import end, facts_of, log, say
+from bidsapp.workflows.bookkeeping import end, facts_of, log, say, withdraw_group
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
 
@@ -31,16 +31,19 @@ def run(settings: Settings, analysis: Analysis) -> int:
     if settings.dry_run:
         return say(_describe(settings, analysis, brain_rdms))
     workflow = init_group_wf(settings, analysis)
-    warnings = _left_out(settings, brain_rdms)
+    lacking = _lacking(settings, analysis, brain_rdms)
+    without = (f"{participant}: {reason}" for participant, reason in lacking.items())
+    warnings = (*_left_out(settings, brain_rdms), *without)
     for warning in warnings:
         LOGGER.warning("%s", warning)
     log_dir = log(settings, analysis)
+    withdraw_group(settings, analysis)
     crashes = run_workflow(workflow, settings, log_dir, told=_NULL)
     if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
     facts = facts_of(settings, (*warnings, *plan_warnings(settings, analysis)))
     group_report(OutputTree(settings.output_dir), analysis, facts)
-    return end(crashes | _lacking(settings, analysis, brain_rdms))
+    return end(crashes | lacking)
 
 
 def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[str, Path]]:

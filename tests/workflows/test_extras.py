@@ -123,6 +123,33 @@ def test_comparators_of_participants_and_group(outcomes):
     assert "Comparators" in (study.out / "group.html").read_text()
 
 
+@pytest.fixture
+def copied(outcomes, tmp_path: Path) -> TinyStudy:
+    """A copy of the study with all levels done, without its scratch."""
+    root = outcomes[0].root
+    shutil.copytree(root, tmp_path / "copied", ignore=shutil.ignore_patterns("work"))
+    return TinyStudy(tmp_path / "copied")
+
+
+def test_old_comparators_do_not_pass_for_new_and_the_page_says_who_lacks_them(copied, monkeypatch):
+    next(folder(copied, "02").glob("*_desc-comparators_stats.tsv")).unlink()
+    monkeypatch.setattr("bidsapp.interfaces.similarity.group_comparators", fail)
+    assert run(copied, "group") == 1
+    assert not list((copied.out / "group").glob("*_desc-comparators_stats.tsv"))
+    page = (copied.out / "group.html").read_text()
+    assert "sub-02: its comparators are missing" in page
+    assert "sub-01: its comparators are missing" not in page
+
+
+def test_no_old_page_or_table_is_left_when_statistics_fail(copied, monkeypatch):
+    assert (copied.out / "group.html").is_file()
+    monkeypatch.setattr("bidsapp.interfaces.similarity.GroupStatistics._run_interface", fail)
+    assert run(copied, "group") == 1
+    assert not (copied.out / "group.html").exists()
+    assert not list((copied.out / "group").glob("*_desc-similarity_stats.tsv"))
+    assert (copied.out / "sub-01.html").is_file()
+
+
 def searchlight_map(study: TinyStudy, desc: str) -> Path:
     name = f"sub-01_ses-movie_task-movie_space-T1w_stat-r_desc-{desc}_statmap.nii.gz"
     return folder(study, "01") / name
