@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from bidsapp.analysis.spec import Analysis, Fit
+from bidsapp.analysis.spec import Analysis, Fit, Mode
 from bidsapp.errors import InputError
 from bidsapp.files import write_text
 from bidsapp.reports.figures import similarity_bars
@@ -26,6 +26,11 @@ from bidsapp.reports.page import (
 )
 from bidsapp.reports.style import model_looks, svg_text
 
+_MODES: dict[Mode, str] = {
+    "replicate": "replicate takes the paper's choices and is inflated by slow fluctuations of the "
+    "signal",
+    "robust": "robust guards against what slow fluctuations of the signal add",
+}
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
 
 
@@ -87,6 +92,14 @@ def section(title: str, *parts: Callable[[], Iterable[Block]]) -> Section:
         except InputError as error:
             blocks.append(Notes((str(error),)))
     return Section(title, tuple(blocks))
+
+
+def modes_text(modes: Sequence[Mode]) -> str:
+    """Say what the analysis's modes are, and how to take their values."""
+    told = [_MODES[mode] for mode in modes]
+    if len(told) == 1:
+        return f"One mode: {told[0]}."
+    return f"Two modes side by side: {'; '.join(told)}. Their scales differ."
 
 
 def similarity_blocks(

@@ -26,10 +26,14 @@ def comparator_tables(
     source
         File of the table, relative to the outputs.
     """
+    inflated = (
+        " In the mode replicate slow fluctuations of the signal inflate every one of these values."
+        if "replicate" in analysis.modes
+        else ""
+    )
     yield Text(
         "RDMs of single layers, and the prediction from all layers of a model, compared with each "
-        "region's RDM otherwise than by regression. In the mode replicate slow fluctuations of the "
-        "signal inflate every one of these values."
+        f"region's RDM otherwise than by regression.{inflated}"
     )
     lacking = []
     for (mode, method), rows in table.groupby(["mode", "method"], sort=False):

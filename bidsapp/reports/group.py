@@ -1,16 +1,18 @@
 """The page of the group."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from bidsapp.analysis.spec import Mode
 from bidsapp.errors import InputError
 from bidsapp.reports.blocks import (
     Album,
     RunFacts,
     mean_tables,
     methods_section,
+    modes_text,
     section,
     settings_section,
     similarity_blocks,
@@ -25,6 +27,12 @@ from bidsapp.reports.style import model_looks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
 SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "p_null", "note")
+
+RECOMMENDED: Mode = "robust"
+_TO_READ = {
+    True: " Whether a model says anything of a region is for p_null in robust to tell.",
+    False: " Whether a model says anything of a region cannot be told without the mode robust.",
+}
 
 
 def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
@@ -115,22 +123,14 @@ class _Page:
 
     def similarity(self) -> Iterator[Block]:
         path, bars = self._similarity()
-        yield Text(
-            "Two modes side by side: replicate takes the paper's choices and is inflated by slow "
-            "fluctuations of the signal; robust guards against them. Their scales differ. "
-            "Whether a model says anything of a region is for p_null in robust to tell."
-        )
+        modes = self.outputs.analysis.modes
+        yield Text(modes_text(modes) + _TO_READ[RECOMMENDED in modes])
         # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
-        bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == "robust"))
-        marks = (
-            " A star marks p_null under .05 in robust (models shifted in time; not corrected)."
-            if bars["p_null"].notna().any()
-            else " No star is drawn: there is no p_null in robust; notes in the table say why."
-        )
+        bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == RECOMMENDED))
         legend = (
             "Bars: mean over participants; error bars: SD; dots: participants. Grey band: noise "
             "ceiling from the mean of the other (lower) to all (upper) participants; dashed line: "
-            f"noise ceiling as in the paper.{marks}"
+            f"noise ceiling as in the paper.{_stars(bars, modes)}"
         )
         points, unread = self._points()
         if unread:
@@ -261,3 +261,12 @@ class _Page:
             caption="Notes in the similarity table",
             source=self.album.relative(path),
         )
+
+
+def _stars(bars: pd.DataFrame, modes: Sequence[Mode]) -> str:
+    """Say what a star is, or why there is none."""
+    if RECOMMENDED not in modes:
+        return " No star is drawn: stars are for the mode robust."
+    if bars["p_null"].notna().any():
+        return " A star marks p_null under .05 in robust (models shifted in time; not corrected)."
+    return " No star is drawn: there is no p_null in robust; notes in the table say why."

@@ -12,6 +12,7 @@ from bidsapp.reports.blocks import (
     RunFacts,
     mean_tables,
     methods_section,
+    modes_text,
     section,
     settings_section,
     similarity_blocks,
@@ -181,9 +182,16 @@ class _Page:
         regions = [name for name in self.outputs.analysis.region_names if name in known]
         shared = _shared_from(content.onsets_s, run.shared_with_next_s)
         absent = [name for name in self.outputs.analysis.region_names if name not in known]
-        cross = "; the dashed cross marks the film that the next run shows again" if shared else ""
-        lag = self.outputs.analysis.robust.min_lag_s
-        measure = MEASURES[self.outputs.analysis.dissimilarity.brain]
+        cross = " The dashed cross marks the film that the next run shows again." if shared else ""
+        analysis = self.outputs.analysis
+        lag = analysis.robust.min_lag_s if "robust" in analysis.modes else None
+        near = (
+            f" Pairs between the white lines are nearer than {lag:g} s and left out of the mode "
+            "robust."
+            if lag
+            else ""
+        )
+        measure = MEASURES[analysis.dissimilarity.brain]
         yield self.album.picture(
             f"rdms-run-{run.run}",
             rdm_grid(
@@ -192,8 +200,7 @@ class _Page:
             alt=f"Dissimilarity matrices of run {run.run}, one for each of {len(regions)} regions: "
             f"{listed(regions)}.",
             caption=f"Dissimilarity ({measure}) of the volumes of run {run.run}, one matrix per "
-            f"region, on one colour scale. Pairs between the white lines are nearer than {lag:g} "
-            f"s and left out of the mode robust{cross}. Without a matrix: {listed(absent)}.",
+            f"region, on one colour scale.{near}{cross} Without a matrix: {listed(absent)}.",
             source=files[run.run],
         )
 
@@ -204,6 +211,11 @@ class _Page:
             yield Notes((f"{self.album.relative(path)} holds no values.",))
             return
         mean = table.groupby("lag_s")["r"].mean()
+        inflated = (
+            " The slower it falls, the more the mode replicate is inflated."
+            if "replicate" in self.outputs.analysis.modes
+            else ""
+        )
         yield self.album.picture(
             "autocorrelation",
             autocorrelation(table, self.outputs.analysis.region_names),
@@ -211,8 +223,7 @@ class _Page:
             f"{mean.iloc[0]:.2f} at {mean.index[0]:g} s and {mean.iloc[-1]:.2f} at "
             f"{mean.index[-1]:g} s.",
             caption="Autocorrelation of the denoised signal, mean over a region's voxels and "
-            "over runs; each line is a region. The slower it falls, the more the mode replicate "
-            "is inflated.",
+            f"over runs; each line is a region.{inflated}",
             source=path,
         )
 
@@ -220,11 +231,9 @@ class _Page:
         path = self.outputs.participant_path(self.participant, "similarity")
         points = read_columns(path, ("mode", "fit", "roi", "model", "run", "r"))
         bars = mean_over_runs(points)
-        yield Text(
-            "Two modes side by side: replicate takes the paper's choices and is inflated by slow "
-            "fluctuations; robust is what to read."
-        )
         analysis = self.outputs.analysis
+        both = " Robust is what to read." if len(analysis.modes) > 1 else ""
+        yield Text(modes_text(analysis.modes) + both)
         legend = "Bars: mean over the runs left out; error bars: SD over runs; dots: runs."
         yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
         if not bars.empty:

@@ -259,3 +259,19 @@ def test_comparators_have_a_row_for_each_layer_that_a_model_has(made_up) -> None
     assert [row[:2] for row in shown.rows] == [
         ("pixels", "pixels"), ("network", "conv"), ("network", "fc"),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_pages_of_one_mode_speak_of_it_alone(lean, facts, mode: str) -> None:
+    ours = replace(lean, analysis=lean.analysis.model_copy(update={"modes": (mode,)})).write()
+    pages = [
+        participant_report(ours.tree, "01", ours.analysis, facts, None),
+        group_report(ours.tree, ours.analysis, facts),
+    ]
+    for page in map(check, pages):
+        assert f"One mode: {mode} " in page.text
+        for words in ("Two modes", "what to read", "there is no p_null in robust"):
+            assert words not in page.text
+        assert ("left out of the mode robust" in page.text) == (
+            mode == "robust" and page.text.startswith("sub-01")
+        )
