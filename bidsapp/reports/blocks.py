@@ -1,7 +1,7 @@
 """Parts that the participants' page and the group's page have in common."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +25,7 @@ from bidsapp.reports.page import (
     listed,
 )
 from bidsapp.reports.style import model_looks, svg_text
+from bidsapp.vision.catalogue import ClipInput
 
 _MODES: dict[Mode, str] = {
     "replicate": "replicate takes the paper's choices and is inflated by slow fluctuations of the "
@@ -52,6 +53,8 @@ class RunFacts:
         Sentences for the head of the page.
     space
         Space of the outputs, such as ``T1w``.
+    inputs
+        What each network is given, by the model's name, as far as known.
     """
 
     version: str
@@ -60,6 +63,7 @@ class RunFacts:
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     space: str = "T1w"
+    inputs: Mapping[str, ClipInput] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,7 @@ def mean_tables(analysis: Analysis, bars: pd.DataFrame, source: str) -> Iterator
 
 def methods_section(analysis: Analysis, facts: RunFacts) -> Section:
     """Return the methods of this run, with the works cited."""
-    text = methods(analysis, facts.versions)
+    text = methods(analysis, facts.versions, facts.inputs)
     paragraphs = [Text(body, title) for title, body in text.paragraphs]
     return Section("Methods", (*paragraphs, References(text.references)))
 

@@ -17,6 +17,7 @@ from bidsapp.analysis.spec import (
     Localizer,
     Movie,
 )
+from bidsapp.vision.catalogue import ClipInput
 
 _HRF = {
     "glover": "the double-gamma response ({glover})",
@@ -55,7 +56,9 @@ class Methods:
     references: tuple[str, ...]
 
 
-def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
+def methods(
+    analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]
+) -> Methods:
     """Describe what this analysis does.
 
     Parameters
@@ -65,6 +68,8 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
     versions
         Version of each piece of software by name, as far as known (``moviersa``, ``fMRIPrep``,
         ``nilearn``, ...).
+    inputs
+        What each network is given, by the model's name, as far as known.
     """
     parts = (
         ("Software and data", _software(analysis, versions)),
@@ -72,7 +77,7 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
         ("Atlas regions", _atlas(analysis, versions)),
         ("Regions from masks", _masks(analysis)),
         ("Brain dissimilarity", _brain(analysis)),
-        ("Models", _models(analysis, versions)),
+        ("Models", _models(analysis, versions, inputs)),
         ("Similarity of models and brain", _similarity(analysis)),
         ("What models explain beyond each other", _unique(analysis)),
         ("Comparators", _comparators(analysis, versions)),
@@ -85,9 +90,11 @@ def methods(analysis: Analysis, versions: Mapping[str, str]) -> Methods:
     return Methods(paragraphs, tuple(cited))
 
 
-def methods_text(analysis: Analysis, versions: Mapping[str, str]) -> str:
+def methods_text(
+    analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]
+) -> str:
     """Return the methods of this analysis as Markdown, with the list of works cited."""
-    text = methods(analysis, versions)
+    text = methods(analysis, versions, inputs)
     parts = ["# Methods", *(f"## {title}\n\n{body}" for title, body in text.paragraphs)]
     parts += ["## References", "\n".join(f"- {work}" for work in text.references)]
     return "\n\n".join(parts) + "\n"
@@ -202,8 +209,19 @@ def _masks(analysis: Analysis) -> str:
     masks = analysis.masks
     if not masks.regions:
         return ""
-    mapped = any(region.threshold is not None for region in masks.regions)
-    thresholds = " Maps were carried linearly and thresholded after that." if mapped else ""
+    cut = [region.name for region in masks.regions if region.threshold is not None]
+    whole = [region.name for region in masks.regions if region.threshold is None]
+    carried = []
+    if whole:
+        carried.append(
+            f"Masks and labels ({_words(whole)}) were carried to each run's grid by nearest "
+            "neighbour."
+        )
+    if cut:
+        carried.append(
+            f"Maps ({_words(cut)}) were carried to each run's grid linearly and cut at their "
+            "thresholds after that."
+        )
     halves = (
         " Masks that held both hemispheres were parted at the midline of the template."
         if analysis.hemispheres == "separate" and not all(r.sides for r in masks.regions)
@@ -211,8 +229,8 @@ def _masks(analysis: Analysis) -> str:
     )
     return (
         f"The regions {_words([region.name for region in masks.regions])} were given as files of "
-        f"the dataset {masks.dataset} and carried to each run's grid by nearest neighbour."
-        f"{thresholds}{halves} Voxels outside of the run's brain mask were left out."
+        f"the dataset {masks.dataset}. {' '.join(carried)}{halves} Voxels outside of the run's brain "
+        "mask were left out."
     )
 
 
@@ -291,7 +309,27 @@ def _framing(movie: Movie) -> str:
     )
 
 
-def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
+def _windows(inputs: Mapping[str, ClipInput]) -> str:
+    """Say in one sentence which networks are given several frames at once; nothing if none is."""
+    alike: dict[str, list[str]] = {}
+    for name, its in inputs.items():
+        if its.window > 1:
+            frames = (
+                f"{its.window} consecutive frames"
+                if its.stride == 1
+                else f"{its.window} frames, every {_ordinal(its.stride)} one of the film,"
+            )
+            date = {"forward": "first frame", "centred": "middle"}[its.placement]
+            alike.setdefault(f"{frames} dated by its {date}", []).append(name)
+    if not alike:
+        return ""
+    told = "; ".join(f"{_words(names)}, a window of {window}" for window, names in alike.items())
+    return f"Several frames at once were given to {told}."
+
+
+def _models(
+    analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]
+) -> str:
     movie = analysis.movie
     placed = (
         "at the onsets that the events files report (the median over participants)"
@@ -308,6 +346,8 @@ def _models(analysis: Analysis, versions: Mapping[str, str]) -> str:
             f"({_cite('torch')}) on every {_ordinal(movie.frame_step)} frame, frames being placed "
             f"in time {placed}.{framed} Volumes were compared within each of their layers."
         )
+    if windows := _windows({name: inputs[name] for name in networks if name in inputs}):
+        sentences.append(windows)
     if analysis.dissimilarity.models:
         others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]
         sentences.append(f"Another dissimilarity than the catalogue's had {_words(others)}.")
@@ -409,12 +449,22 @@ def _statistics(analysis: Analysis) -> str:
         "Over participants, correlations were averaged, and tested on their Fisher z values with "
         "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
         "corrected within one mode, fit and set of regions (Bonferroni, and false discovery rate, "
-        f"{_cite('fdr')}). These tests treat the film as fixed. {_null(analysis)}Intervals for "
-        "other participants and runs were bootstrapped over both, with a correction for doing so "
-        f"at once ({analysis.statistics.bootstrap_draws} draws; {_cite('bootstrap')}). Noise "
+        f"{_cite('fdr')}). These tests treat the film as fixed. {_null(analysis)}"
+        f"{_intervals(analysis.statistics.bootstrap_draws)}Noise "
         "ceilings are the mean correlation of a participant's dissimilarities with those of each "
         "other participant (as in the paper), and the correlation with the mean of the others "
         f"(lower) and of all participants (upper; {_cite('ceiling')})."
+    )
+
+
+def _intervals(draws: int) -> str:
+    if not draws:
+        return ""
+    return (
+        "95% intervals for other participants and runs are the mean, plus and minus Student's t "
+        "(degrees of freedom: the smaller of participants and runs, less one) times a standard "
+        "error from resampling both, with a correction for doing so at once "
+        f"({draws} draws; {_cite('bootstrap')}). "
     )
 
 

@@ -19,6 +19,7 @@ from bidsapp.files import write_text
 from bidsapp.reports.methods import methods_text
 from bidsapp.reports.report import RunFacts
 from bidsapp.settings import FMRIPREP, RAW, Settings, to_toml, versions
+from bidsapp.vision.catalogue import ClipInput, find_model
 
 LOGGER = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def log(settings: Settings, analysis: Analysis) -> Path:
     texts = {
         "moviersa.toml": to_toml(settings),
         "analysis.yaml": content,
-        "CITATION.md": methods_text(analysis, versions()),
+        "CITATION.md": methods_text(analysis, versions(), _network_inputs(settings, analysis)),
     }
     with _clear_refusal():
         if settings.clean_workdir:
@@ -141,7 +142,12 @@ def _clear_refusal() -> Iterator[None]:
         ) from error
 
 
-def facts_of(settings: Settings, warnings: tuple[str, ...]) -> RunFacts:
+def _network_inputs(settings: Settings, analysis: Analysis) -> dict[str, ClipInput]:
+    networks = [name for name in analysis.models if analysis.feature_table(name) is None]
+    return {name: find_model(name, settings.model_catalogue).input for name in networks}
+
+
+def facts_of(settings: Settings, analysis: Analysis, warnings: tuple[str, ...]) -> RunFacts:
     """Say what a report tells of the run that made it."""
     return RunFacts(
         version=__version__,
@@ -150,6 +156,7 @@ def facts_of(settings: Settings, warnings: tuple[str, ...]) -> RunFacts:
         versions=versions(),
         warnings=warnings,
         space=settings.output_space,
+        inputs=_network_inputs(settings, analysis),
     )
 
 

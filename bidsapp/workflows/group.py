@@ -41,7 +41,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
     crashes = run_workflow(workflow, settings, log_dir, told=_NULL)
     if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
-    facts = facts_of(settings, (*warnings, *plan_warnings(settings, analysis)))
+    facts = facts_of(settings, analysis, (*warnings, *plan_warnings(settings, analysis)))
     group_report(OutputTree(settings.output_dir), analysis, facts)
     return end(crashes | lacking)
 

@@ -65,7 +65,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
     tree = OutputTree(settings.output_dir)
     for person in inputs.participants:
         if person.participant not in failed or only_extras_failed(crashes, person.participant):
-            facts = facts_of(settings, (*person.missing, *warnings))
+            facts = facts_of(settings, analysis, (*person.missing, *warnings))
             try:
                 participant_report(tree, person.participant, analysis, facts, person.t1w)
             except InputError as error:

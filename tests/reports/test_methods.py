@@ -6,9 +6,16 @@ import sys
 import pytest
 
 from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
-from bidsapp.reports.methods import methods, methods_text
+from bidsapp.reports.methods import methods
+from bidsapp.reports.methods import methods_text as full_text
+from bidsapp.vision.catalogue import read_catalogue
 
 VERSIONS = {"moviersa": "1.2.3", "nilearn": "0.14", "fMRIPrep": "23.2.1"}
+
+
+def methods_text(analysis: Analysis, versions: dict[str, str]) -> str:
+    inputs = {name: entry.input for name, entry in read_catalogue().items()}
+    return full_text(analysis, versions, inputs)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +122,7 @@ def test_bars_and_another_rate_are_told(paper: Analysis) -> None:
 
 
 def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
-    text = methods(paper, VERSIONS)
+    text = methods(paper, VERSIONS, {})
     said = " ".join(body for _, body in text.paragraphs)
     assert "Behzadi et al., 2007" in said
     for work in text.references:
@@ -131,6 +138,42 @@ def test_feature_tables_are_told_from_networks(paper: Analysis) -> None:
     text = methods_text(with_table, {})
     assert "the models brightness (euclidean distance)" in text
     assert "PyTorch" not in text
+
+
+def test_intervals_are_told_where_there_are_any(paper: Analysis) -> None:
+    assert "plus and minus Student's t" in methods_text(paper, {})
+    content = paper.model_dump(mode="json")
+    content["statistics"]["bootstrap_draws"] = 0
+    text = methods_text(Analysis.model_validate(content), {})
+    for part in ("ntervals", "Schütt", "resampling"):
+        assert part not in text
+
+
+def test_masks_are_told_from_maps(paper: Analysis) -> None:
+    regions = [
+        {"name": "IT", "file": "it.nii.gz"},
+        {"name": "LOC", "file": "loc.nii.gz", "threshold": 3.1},
+    ]
+    content = {**paper.model_dump(mode="json"), "masks": {"regions": regions}}
+    text = methods_text(Analysis.model_validate(content), {})
+    assert "Masks and labels (IT) were carried to each run's grid by nearest neighbour." in text
+    assert "Maps (LOC) were carried to each run's grid linearly and cut" in text
+    content["masks"] = {"regions": regions[1:]}
+    text = methods_text(Analysis.model_validate(content), {})
+    assert "Masks and labels" not in text
+
+
+def test_windows_of_frames_are_told(paper: Analysis) -> None:
+    names = ["pixels", "motionenergy", "tinymotionnet-k400", "resnet18flow-haa500"]
+    content = {**paper.model_dump(mode="json"), "models": [*names, "maest-base-k400"]}
+    assert (
+        "Several frames at once were given to motionenergy, a window of 16 consecutive frames "
+        "dated by its first frame; tinymotionnet-k400 and resnet18flow-haa500, a window of 11 "
+        "consecutive frames dated by its middle; maest-base-k400, a window of 16 frames, every "
+        "fourth one of the film, dated by its middle."
+    ) in methods_text(Analysis.model_validate(content), {})
+    content["models"] = ["pixels"]
+    assert "Several frames" not in methods_text(Analysis.model_validate(content), {})
 
 
 def test_no_heavy_library_is_needed() -> None:
