@@ -139,7 +139,10 @@ def _how(parser: Parser) -> None:
     _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
     _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     _option(group, "--nipype-plugin-file", type=_path, help="YAML of a nipype plugin, e.g. SLURM")
-    _option(group, "--random-seed", type=int, help="seed of the bootstrap (default: 0)")
+    _option(
+        group, "--random-seed", type=int,
+        help="seed of the bootstrap, the shifts of p_null, and the sign flips (default: 0)",
+    )  # fmt: skip
     for flag, text in (
         ("--stop-on-first-crash", "stop at the first error instead of finishing the rest"),
         ("--skip-bids-validation", "do not run the BIDS validator on BIDS_DIR"),

@@ -34,7 +34,7 @@ class RDMFile:
     names
         The k regions or layers.
     onsets_s
-        (n_volumes,) time of each volume after the run's first, in seconds.
+        (n_volumes,) time of each volume after the run's start, StartTime included, in seconds.
     descriptors
         What holds for all of them: participant, run, model, ...
     dissimilarity
@@ -70,7 +70,7 @@ def write_rdms(
     kind
         Descriptor that holds ``names``.
     onsets_s
-        (n_volumes,) seconds after the run's first volume; n_pairs = n (n - 1) / 2.
+        (n_volumes,) seconds after the run's start, StartTime included; n_pairs = n (n - 1) / 2.
     descriptors
         What holds for the whole file, such as participant, run or model; text only.
     dissimilarity

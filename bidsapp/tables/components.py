@@ -41,7 +41,7 @@ def component_tables(
     layers
         Names of each model's layers, in the order of the RDMs.
     onsets_s
-        Time of each volume after the run's first volume, by run.
+        Time of each volume after the run's start, StartTime included, in seconds, by run.
     analysis
         Its modes, films and least lag are used.
     """
@@ -80,6 +80,7 @@ def _pairs(
     for _, its in groupby(pairs, key=lambda pair: (pair.mode, pair.component, pair.sign)):
         for rank, pair in enumerate(its, start=1):
             times = [float(onsets_s[pair.run][volume]) for volume in (pair.a, pair.b)]
+            # In the film as it was shown, not frames of the file.
             film = [starts[pair.run] + time for time in times]
             head = (pair.mode, f"pc{pair.component + 1}", pair.sign, rank, pair.run)
             rows.append((*head, *times, *film, pair.loading))
