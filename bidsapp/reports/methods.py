@@ -229,8 +229,8 @@ def _masks(analysis: Analysis) -> str:
     )
     return (
         f"The regions {_words([region.name for region in masks.regions])} were given as files of "
-        f"the dataset {masks.dataset}. {' '.join(carried)}{halves} Voxels outside of the run's brain "
-        "mask were left out."
+        f"the dataset {masks.dataset}. {' '.join(carried)}{halves} Voxels outside of the run's "
+        "brain mask were left out."
     )
 
 
