@@ -78,7 +78,8 @@ NULL_SETTINGS = {
     **{noise: Setting(noise) for noise in NOISES},
     "ar.5, 10% undefined": Setting("ar.5", undefined=0.1),
 }
-POWER_SETTINGS = {f"effect {effect}": Setting("ar.5", effect) for effect in (0.05, 0.1, 0.2, 0.4)}
+EFFECTS = (0.05, 0.1, 0.14, 0.2, 0.4)
+POWER_SETTINGS = {f"effect {effect}": Setting("ar.5", effect) for effect in EFFECTS}
 
 
 def noise_series(kind: str, volumes: int, rng: np.random.Generator) -> Floats:
