@@ -3,6 +3,7 @@
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from bidsapp.demo.check import (
 from bidsapp.demo.size import SMALL
 from bidsapp.demo.write import write_stimuli
 from bidsapp.files import lock, whole_file
-from bidsapp.interfaces import regions
+from bidsapp.interfaces import functional_regions, regions
 from bidsapp.rois import functional, transforms
 
 SEEDS = (1, 2, 3, 4, 5)
@@ -102,9 +103,7 @@ class TestMistakesAreCaught:
     def test_transforms_reversed(self, study, tmp_path, monkeypatch):
         def reversed_transforms(*given):
             right = transforms.template_transforms(*given)
-            return transforms.TemplateTransforms(
-                right.to_template, right.to_native, right.exact, right.files
-            )
+            return replace(right, to_native=right.to_template, to_template=right.to_native)
 
         monkeypatch.setattr(regions, "template_transforms", reversed_transforms)
         results = truth_study.find_regions_again(study, tmp_path / "out")
@@ -131,7 +130,7 @@ class TestMistakesAreCaught:
             wrong = spec.model_copy(update={"regions": tuple(flipped)})
             return functional.native_priors(wrong, to_template)
 
-        monkeypatch.setattr(regions, "native_priors", mirrored)
+        monkeypatch.setattr(functional_regions, "native_priors", mirrored)
         results = truth_study.find_regions_again(study, tmp_path / "out")
         assert list(check_centres(results))
         assert list(check_peaks(results))
