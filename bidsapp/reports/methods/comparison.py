@@ -1,0 +1,149 @@
+"""Sentences on how brain and models are compared, and what is tested."""
+
+from collections.abc import Mapping
+
+from bidsapp.analysis.spec import Analysis, Comparator, Fit
+from bidsapp.reports.methods.wording import called, cite, ordinal, words
+
+_COMPARATORS: dict[Comparator, str] = {
+    "pearson": "Pearson's correlation",
+    "spearman": "Spearman's rank correlation",
+    "rho-a": "Spearman's rank correlation with ties broken at random ({inference})",
+    "tau-a": "Kendall's tau-a",
+    "cosine": "the cosine",
+    "whitened": "the whitened correlation ({whitening})",
+    "cka": "linear centred kernel alignment ({cka})",
+    "cka-debiased": "centred kernel alignment from unbiased estimates ({cka}; {hsic})",
+}
+_FITS: dict[Fit, str] = {
+    "ols": "ordinary least squares",
+    "nnls": "non-negative least squares ({nnls})",
+    "ridge": "ridge regression whose penalty was chosen by leaving out each training run in turn",
+}
+
+
+def similarity(analysis: Analysis) -> str:
+    """Say how models are fitted to the brain, in each mode."""
+    fits = words([_FITS[fit].format(nnls=cite("nnls")) for fit in analysis.fits])
+    sentences = [
+        "For each participant, region and model, the brain's dissimilarities in one run were "
+        "predicted from those of the model's layers with weights learned on the other runs, by "
+        f"{fits}, and similarity was the Pearson correlation of prediction and brain, averaged "
+        "over the runs left out."
+    ]
+    if "replicate" in analysis.modes:
+        sentences.append(
+            "The mode replicate follows the paper: all pairs of volumes of a run, weights fitted "
+            "in each training run apart and averaged. Slow fluctuations of the signal make "
+            "neighbouring volumes alike in brain and model whatever the model is, so its values "
+            f"are above zero without any effect (compare {cite('drift')})."
+        )
+        if analysis.replicate.lag_regressors_s:
+            decays = words([f"{tau:g}" for tau in analysis.replicate.lag_regressors_s])
+            sentences.append(
+                f"Exponential decays ({decays} s) over the time between two volumes, that time and "
+                "its square were regressed out of all dissimilarities of this mode."
+            )
+    if "robust" in analysis.modes:
+        sentences.append(_robust(analysis))
+    return " ".join(sentences)
+
+
+def _robust(analysis: Analysis) -> str:
+    robust = analysis.robust
+    shared = any(run.shared_with_next_s for run in analysis.movie.runs)
+    trimmed = (
+        "the film shared with the next run was trimmed from the end of each run, "
+        if robust.trim_shared_film and shared
+        else ""
+    )
+    return (
+        f"The mode robust guards against this: {trimmed}pairs nearer than {robust.min_lag_s:g} s, "
+        "counted around the run's ends too, were left out, the mean at each lag was subtracted "
+        "from every dissimilarity matrix, and one fit was made on the training runs together."
+    )
+
+
+def unique(analysis: Analysis) -> str:
+    """Say how models are compared with what others leave over; nothing for a single model."""
+    if len(analysis.models) < 2:
+        return ""
+    return (
+        "For each ordered pair of models, a control and a target, the control's prediction was "
+        "taken off the brain's dissimilarities in all runs, and the target, with weights learned "
+        "on the rest in the training runs, was correlated with the rest in the run left out. The "
+        "gain in explained variance is that of the layers of both models, fitted together, less "
+        "that of the control. Controls fitted with ridge or non-negative weights leave a part of "
+        "what they could explain to the target; ordinary least squares do not. The variance that "
+        "all models explain together, by ordinary least squares, was shared among them by the "
+        "product measure."
+    )
+
+
+def comparators(analysis: Analysis, versions: Mapping[str, str]) -> str:
+    """Say how RDMs are compared beside regression; nothing where they are not."""
+    spec = analysis.comparators
+    if not spec.methods:
+        return ""
+    works = {key: cite(key) for key in ("inference", "whitening", "cka", "hsic")}
+    ways = words([_COMPARATORS[method].format(**works) for method in spec.methods])
+    what = "the dissimilarities of each layer and of " if spec.layers else "those of "
+    return (
+        f"Beside regression, {what}the prediction from all layers of a model (fit {spec.fit}) were "
+        f"compared with each region's by {ways}, computed with "
+        f"{called('rsatoolbox', versions)} where it has them. In the mode replicate these values "
+        "are inflated by slow fluctuations too."
+    )
+
+
+def searchlight(analysis: Analysis) -> str:
+    """Say what was mapped; nothing where nothing was."""
+    spec = analysis.searchlight
+    if not analysis.mapped_models:
+        return ""
+    step = "every voxel" if spec.stride == 1 else f"every {ordinal(spec.stride)} voxel a side"
+    return (
+        f"Spheres of {spec.radius_mm:g} mm round {step} of the participant's {spec.centres} were "
+        f"scored as regions are (mode {spec.mode}, fit {spec.fit}; {cite('searchlight')}) for "
+        f"{words(spec.names)}. The maps have no threshold."
+    )
+
+
+def statistics(analysis: Analysis) -> str:
+    """Say what was tested over participants."""
+    return (
+        "Over participants, correlations were averaged, and tested on their Fisher z values with "
+        "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
+        "corrected within one mode, fit and set of regions (Bonferroni, and false discovery rate, "
+        f"{cite('fdr')}). These tests treat the film as fixed. {_null(analysis)}"
+        f"{_intervals(analysis.statistics.bootstrap_draws)}Noise "
+        "ceilings are the mean correlation of a participant's dissimilarities with those of each "
+        "other participant (as in the paper), and the correlation with the mean of the others "
+        f"(lower) and of all participants (upper; {cite('ceiling')})."
+    )
+
+
+def _intervals(draws: int) -> str:
+    if not draws:
+        return ""
+    return (
+        "95% intervals for other participants and runs are the mean, plus and minus Student's t "
+        "(degrees of freedom: the smaller of participants and runs, less one) times a standard "
+        "error from resampling both, with a correction for doing so at once "
+        f"({draws} draws; {cite('bootstrap')}). "
+    )
+
+
+def _null(analysis: Analysis) -> str:
+    draws = {fit: getattr(analysis.statistics.null_draws, fit) for fit in analysis.fits}
+    made = [f"{n} draws for {fit}" for fit, n in draws.items() if n]
+    if not made:
+        return ""
+    return (
+        "Each mean correlation was also compared, one-sided, with those of models shifted in time: "
+        "the dissimilarity matrices of all models were shifted circularly, each run by its own "
+        "number of volumes, at least 20 from either end, all fits were repeated, and p_null is the "
+        f"share of scores at least as high, the observed one among them ({words(made)}; "
+        f"{cite('permutation')}); p_null_max takes the highest of all models at each draw "
+        f"({cite('maximum')}). "
+    )

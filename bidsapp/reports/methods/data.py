@@ -1,0 +1,140 @@
+"""Sentences on the dissimilarities of brain and models."""
+
+from collections.abc import Mapping
+
+from bidsapp.analysis.spec import Analysis, Censor, Dissimilarity, Movie
+from bidsapp.reports.methods.wording import called, cite, ordinal, words
+from bidsapp.vision.catalogue import ClipInput
+
+_DISTANCE: dict[Dissimilarity, str] = {
+    "correlation": "1 less the Pearson correlation of",
+    "euclidean": "the Euclidean distance of",
+    "cosine": "1 less the cosine between",
+}
+
+
+def brain(analysis: Analysis) -> str:
+    """Say how voxels were denoised and compared."""
+    denoise = analysis.denoise
+    removed = ["an intercept"]
+    if denoise.compcor.components:
+        mask = {"combined": "the combined white-matter and CSF mask", "WM": "the white-matter mask"}
+        removed.insert(
+            0,
+            f"the first {denoise.compcor.components} aCompCor components ({cite('compcor')}) of "
+            f"{mask.get(denoise.compcor.mask, 'the CSF mask')}",
+        )
+    if denoise.cosines:
+        removed.insert(-1, "fMRIPrep's cosine drifts")
+    if denoise.columns:
+        removed.insert(-1, f"the confounds {words(denoise.columns)}")
+    scaled = "scaled to unit variance" if denoise.scale else "not scaled"
+    smoothed = (
+        "Movie data were smoothed within the brain mask with a kernel of "
+        f"{denoise.smoothing_fwhm_mm:g} mm full width at half maximum. "
+        if denoise.smoothing_fwhm_mm
+        else ""
+    )
+    return (
+        f"{smoothed}From each voxel of a region, run by run, {words(removed)} were regressed out "
+        f"in one step; residuals were {scaled}. {_censoring(denoise.censor)}The "
+        f"dissimilarity of two volumes of a run was {_DISTANCE[analysis.dissimilarity.brain]} "
+        f"their patterns over the region's voxels ({cite('rsa')})."
+    )
+
+
+def _censoring(censor: Censor) -> str:
+    """Say which volumes were left out; nothing where none were."""
+    measures = {
+        "framewise_displacement_mm": "a framewise displacement over {} mm ({})",
+        "standardized_dvars": "a standardised DVARS over {}",
+    }
+    over = [
+        measures[key].format(f"{threshold:g}", cite("fd"))
+        for key, (_, threshold) in censor.thresholds.items()
+    ]
+    if not over:
+        return ""
+    spread = (
+        f", and {censor.before} before and {censor.after} after each of them,"
+        if censor.before or censor.after
+        else ""
+    )
+    return (
+        f"Volumes with {' or '.join(over)}{spread} were censored: each had a regressor of its own "
+        "and enters no dissimilarity. A run of which fewer than "
+        f"{censor.min_volumes} volumes were left was not used. "
+    )
+
+
+def models(analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]) -> str:
+    """Say how models saw the film, and how their responses were compared."""
+    movie = analysis.movie
+    placed = (
+        "at the onsets that the events files report (the median over participants)"
+        if movie.frame_timing == "events"
+        else "by the film's nominal frame rate"
+    )
+    framed = _framing(movie)
+    networks = [name for name in analysis.models if analysis.feature_table(name) is None]
+    tables = [table for name in analysis.models if (table := analysis.feature_table(name))]
+    sentences = []
+    if networks:
+        sentences.append(
+            f"The models {words(networks)} were computed with {called('PyTorch', versions)} "
+            f"({cite('torch')}) on every {ordinal(movie.frame_step)} frame, frames being placed "
+            f"in time {placed}.{framed} Volumes were compared within each of their layers."
+        )
+    if windows := _windows({name: inputs[name] for name in networks if name in inputs}):
+        sentences.append(windows)
+    if analysis.dissimilarity.models:
+        others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]
+        sentences.append(f"Another dissimilarity than the catalogue's had {words(others)}.")
+    if tables:
+        named = words([f"{table.name} ({table.dissimilarity} distance)" for table in tables])
+        sentences.append(f"Given as tables of features over time were the models {named}.")
+    sentences.append(
+        f"Features were convolved with the canonical double-gamma response ({cite('spm')}) over "
+        f"{movie.hrf_s:g} s and read at the volumes' times."
+    )
+    return " ".join(sentences)
+
+
+def _framing(movie: Movie) -> str:
+    """Say how frames were cut and resized, and a film of another rate matched."""
+    steps, bars = [], movie.letterbox
+    if bars.top or bars.bottom or bars.left or bars.right:
+        steps.append(
+            f"freed of bars ({bars.top} and {bars.bottom} rows above and below, {bars.left} and "
+            f"{bars.right} columns left and right)"
+        )
+    side = f"{movie.crop} pixels" if movie.crop else "square"
+    steps.append(f"cropped to the central {side}")
+    if movie.resize:
+        steps.append(f"resized to {movie.resize} pixels")
+    text = f" Frames were {words(steps)}."
+    if movie.other_rate == "refuse":
+        return text
+    how = "time" if movie.other_rate == "by_time" else "number"
+    return (
+        f"{text} Film files of another rate than {movie.frame_rate:g} frames a second were matched "
+        f"to the frames shown by {how}."
+    )
+
+
+def _windows(inputs: Mapping[str, ClipInput]) -> str:
+    """Say in one sentence which networks are given several frames at once; nothing if none is."""
+    alike: dict[str, list[str]] = {}
+    for name, its in inputs.items():
+        if its.window > 1:
+            frames = (
+                f"{its.window} consecutive frames"
+                if its.stride == 1
+                else f"{its.window} frames, every {ordinal(its.stride)} one of the film,"
+            )
+            date = {"forward": "first frame", "centred": "middle"}[its.placement]
+            alike.setdefault(f"{frames} dated by its {date}", []).append(name)
+    if not alike:
+        return ""
+    told = "; ".join(f"{words(names)}, a window of {window}" for window, names in alike.items())
+    return f"Several frames at once were given to {told}."
