@@ -20,11 +20,12 @@ from time import process_time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.analysis.spec import Robust
 from bidsapp.arrays import Floats
 from bidsapp.rsa.ceiling import ceilings
 from bidsapp.rsa.gram import BLOCK_PAIRS, RunProducts
-from bidsapp.rsa.similarity import Fit, Mode, similarity
+from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.rsa.unique import split, unique
 

@@ -9,10 +9,10 @@ from time import process_time
 from threadpoolctl import threadpool_limits
 
 from bench.group_stage import MIN_LAG_S, OVERLAP_VOLUMES, PAPER, Size, made_up, models_of
+from bidsapp.analysis.part import Mode
 from bidsapp.analysis.processing import NullDraws, Robust
 from bidsapp.rsa.null import draw_shifts, scores_at_shifts
 from bidsapp.rsa.shifts import shifted_study
-from bidsapp.rsa.similarity import Mode
 
 MODES: tuple[Mode, ...] = ("replicate", "robust")
 DRAWS = NullDraws()

@@ -14,8 +14,8 @@ from itertools import product
 
 import numpy as np
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Floats
-from bidsapp.rsa.folds import Fit, Mode
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products

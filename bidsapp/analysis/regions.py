@@ -126,9 +126,9 @@ def _by_side(value: Any) -> Any:  # noqa: ANN401 (whatever the file holds)
     return value if value is None or isinstance(value, dict) else {"both": value}
 
 
-_Side = Literal["L", "R", "both"]
-Files = Annotated[dict[_Side, str], BeforeValidator(_by_side), Field(min_length=1)]
-Labels = Annotated[dict[_Side, int | str], BeforeValidator(_by_side), Field(min_length=1)]
+Side = Literal["L", "R", "both"]
+Files = Annotated[dict[Side, str], BeforeValidator(_by_side), Field(min_length=1)]
+Labels = Annotated[dict[Side, int | str], BeforeValidator(_by_side), Field(min_length=1)]
 
 
 class MaskRegion(Part):
@@ -142,7 +142,7 @@ class MaskRegion(Part):
 
     @field_validator("file")
     @classmethod
-    def _placeholders_known(cls, files: dict[_Side, str]) -> dict[_Side, str]:
+    def _placeholders_known(cls, files: dict[Side, str]) -> dict[Side, str]:
         for pattern in files.values():
             try:
                 fields = [field for _, field, _, _ in Formatter().parse(pattern) if field]

@@ -4,16 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 
+from bidsapp.analysis.regions import Side
 from bidsapp.analysis.spec import Hemisphere, MaskRegion, MaskRegions, Region
 from bidsapp.dataset.filenames import inherited_files, parse_name
 from bidsapp.dataset.textfiles import read_tsv
 from bidsapp.errors import InputError
-
-Side = Literal["L", "R", "both"]
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,6 @@ ROBUST_NOISE_R = 0.03
 REPLICATE_NOISE_R = 0.05
 ALPHA = 0.05
 LEAST_CHANCE = 0.001  # of the noise region's low p_null by chance, under which it is no chance
-MODES = ("replicate", "robust")
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, r
 from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.rdm import DISTANCES
+from bidsapp.rsa.rdm import DISTANCES, LEAST_VOXELS
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import Row, region_rows
-from bidsapp.tables.regions import LEAST_VOXELS
 
 
 class _BrainRDMsInputSpec(BaseInterfaceInputSpec):

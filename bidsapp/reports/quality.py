@@ -14,6 +14,7 @@ from bidsapp.reports.blocks import Album
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Table, Text, cell, listed, table_of
 from bidsapp.reports.style import ACCENT, COLOURS, INK, STYLE, new_figure
+from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.quality import (
     COVERAGE_FLAG,
     HIGH_MEAN_FD_MM,
@@ -23,7 +24,6 @@ from bidsapp.tables.quality import (
     TSNR_FLAG,
     VOXELS_FLAG,
 )
-from bidsapp.tables.regions import LEAST_VOXELS
 
 REGION_FLAGS = (VOXELS_FLAG, TSNR_FLAG, COVERAGE_FLAG)
 LEGEND = f"Flagged: {listed((*REGION_FLAGS, MOTION_FLAG))}. Nothing is left out for a flag."

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats
-from bidsapp.rsa.folds import Mode
-from bidsapp.rsa.gram import Preparation, RunProducts, run_products, standardise
-from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
-from bidsapp.rsa.rdm import n_volumes_of, volume_defined
+from bidsapp.rsa.gram import RunProducts, run_products, standardise
+from bidsapp.rsa.modes import PREPARATION, mode_pairs
+from bidsapp.rsa.pairs import PairSet
+from bidsapp.rsa.rdm import volume_defined
 from bidsapp.rsa.study import RunRDMs
 
 N_COMPONENTS = 5
@@ -41,31 +42,20 @@ class Components:
     absent: Bools
 
 
-def mode_pairs(run: RunRDMs, mode: Mode, min_lag_s: float) -> PairSet:
+def layer_pairs(run: RunRDMs, mode: Mode, min_lag_s: float) -> PairSet:
     """Pairs of a run that a mode compares, of volumes that all layers define.
 
-    Parameters
-    ----------
-    run
-        Its models are looked at.
-    mode
-        Which.
-    min_lag_s
-        Least circular lag of the robust mode's pairs, in seconds.
+    Parameters are those of `bidsapp.rsa.modes.mode_pairs`; the run's models are looked at.
     """
-    n = n_volumes_of(run.models.shape[-1])
     defined: Bools = np.logical_and.reduce([volume_defined(rdm) for rdm in run.models])
-    if mode == "replicate":
-        return all_pairs(n, defined)
-    return lagged_pairs(n, lag_in_volumes(min_lag_s, run.repetition_time), run.trim_end, defined)
+    return mode_pairs(run, mode, min_lag_s, defined)
 
 
 def model_products(run: RunRDMs, mode: Mode, min_lag_s: float) -> RunProducts:
-    """Products of one run's layers alone; parameters as in `mode_pairs`."""
+    """Products of one run's layers alone; parameters as in `layer_pairs`."""
     none = np.empty((0, 0, run.models.shape[-1]), dtype=np.float32)
-    pairs = mode_pairs(run, mode, min_lag_s)
-    preparation: Preparation = "centred" if mode == "replicate" else "lag-centred"
-    return run_products(run.models, none, pairs, preparation, run.run)
+    pairs = layer_pairs(run, mode, min_lag_s)
+    return run_products(run.models, none, pairs, PREPARATION[mode], run.run)
 
 
 def components(runs: Sequence[RunProducts], mode: Mode) -> Components:

@@ -11,17 +11,15 @@ robust
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa import regression
 from bidsapp.rsa.gram import RunProducts
 from bidsapp.rsa.penalties import choose
 
-Mode = Literal["replicate", "robust"]
-Fit = Literal["ols", "nnls", "ridge"]
 Columns = slice | Ints
 
 _FLAT = 1e-10  # variance of a prediction, relative to its terms', under which it is constant

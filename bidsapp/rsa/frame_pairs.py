@@ -7,16 +7,16 @@ from typing import Literal
 
 import numpy as np
 
+from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Floats, Ints
-from bidsapp.rsa.components import Components, mode_pairs, pair_loadings
-from bidsapp.rsa.folds import Mode
+from bidsapp.rsa.components import Components, layer_pairs, pair_loadings
 from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.rsa.study import RunRDMs
 
 Sign = Literal["high", "low"]
 
 SIGNS: tuple[Sign, ...] = ("high", "low")
-N_COMPONENTS = 2
+LISTED_COMPONENTS = 2
 N_PAIRS = 8
 APART_S = 20.0
 """Least time between the volumes of two chosen pairs, so that not one scene fills the table."""
@@ -60,18 +60,18 @@ def frame_pairs(
         By mode, component and sign, best first.
     """
     kept: dict[tuple[Mode, int, Sign], list[FramePair]] = {
-        key: [] for key in product(found, range(N_COMPONENTS), SIGNS)
+        key: [] for key in product(found, range(LISTED_COMPONENTS), SIGNS)
     }
     for run in runs:
         for mode, its in found.items():
-            pairs = mode_pairs(run, mode, min_lag_s)
+            pairs = layer_pairs(run, mode, min_lag_s)
             if not pairs.n_pairs:
                 continue
             rows, columns = np.triu_indices(pairs.n_volumes, 1)
             first, second = rows[pairs.index], columns[pairs.index]
             apart = lag_in_volumes(APART_S, run.repetition_time)
-            loadings = pair_loadings(run.models, pairs, mode, its, N_COMPONENTS)
-            for component, sign in product(range(N_COMPONENTS), SIGNS):
+            loadings = pair_loadings(run.models, pairs, mode, its, LISTED_COMPONENTS)
+            for component, sign in product(range(LISTED_COMPONENTS), SIGNS):
                 own = loadings[component] * (1 if sign == "high" else -1)
                 for i in _apart(own, first, second, apart):
                     value = float(loadings[component, i])

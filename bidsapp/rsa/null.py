@@ -10,10 +10,11 @@ from math import prod
 
 import numpy as np
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.shifts import ShiftedProducts
-from bidsapp.rsa.similarity import Fit, Mode, similarity
+from bidsapp.rsa.similarity import similarity
 
 MIN_SHIFT = 20
 """Volumes from zero, and from the whole circle, that every shift keeps."""

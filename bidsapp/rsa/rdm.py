@@ -12,6 +12,9 @@ import numpy as np
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Bools, Floats
 
+LEAST_VOXELS = 3
+"""Voxels of a pattern; fewer give nothing to correlate."""
+
 
 def correlation_distance(patterns: Floats, block: int = 16384) -> Floats:
     """Dissimilarity of each pair of volumes: one minus Pearson's r of their patterns.

@@ -9,13 +9,13 @@ from scipy.spatial import KDTree
 
 from bidsapp.analysis.part import Dissimilarity, Fit, Mode
 from bidsapp.arrays import Bools, Floats
-from bidsapp.rsa.gram import Preparation, RunProducts, run_products
+from bidsapp.rsa.gram import RunProducts, run_products
 from bidsapp.rsa.inference import finite_mean
-from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
-from bidsapp.rsa.rdm import DISTANCES, n_volumes_of, volume_defined
+from bidsapp.rsa.modes import PREPARATION, mode_pairs
+from bidsapp.rsa.pairs import PairSet
+from bidsapp.rsa.rdm import DISTANCES, LEAST_VOXELS, n_volumes_of, volume_defined
 from bidsapp.rsa.similarity import similarity
 
-FEWEST_VOXELS = 3  # of a sphere; fewer give no pattern
 BATCH = 64  # spheres whose RDMs are held at once, by each thread
 _SECONDS_PER_PAIR = 4.5e-8  # and run, sphere: measured, see docs/methods.md
 _SECONDS_PER_LAYER_PAIR = 1.0e-10
@@ -151,11 +151,7 @@ class _Prepared:
 
     @classmethod
     def of(cls, run: VoxelRun, how: Sphering) -> "_Prepared":
-        defined = _defined(run)
-        pairs = all_pairs(len(defined), defined)
-        if how.mode == "robust":
-            min_lag = lag_in_volumes(how.min_lag_s, run.repetition_time)
-            pairs = lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+        pairs = mode_pairs(run, how.mode, how.min_lag_s, _defined(run))
         return cls(run, pairs, KDTree(run.positions_mm))
 
     def products(self, centres_mm: Floats, how: Sphering) -> RunProducts:
@@ -164,12 +160,12 @@ class _Prepared:
         inside = self.tree.query_ball_point(centres_mm, how.radius_mm, return_sorted=True)
         targets = np.full((len(inside), 1, self.run.models.shape[1]), np.nan, np.float32)
         for target, voxels in zip(targets[:, 0], inside, strict=True):
-            if len(voxels) < FEWEST_VOXELS:
+            if len(voxels) < LEAST_VOXELS:
                 continue
             rdm = distance(self.run.series[voxels].T)
             if np.isfinite(rdm[self.pairs.index]).all():
                 target[:] = rdm
-        preparation: Preparation = "lag-centred" if how.mode == "robust" else "centred"
+        preparation = PREPARATION[how.mode]
         return run_products(self.run.models, targets, self.pairs, preparation, self.run.run)
 
 

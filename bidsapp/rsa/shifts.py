@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import fft
 
+from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.gram import (
     Preparation,
@@ -24,8 +25,8 @@ from bidsapp.rsa.gram import (
     standardise,
 )
 from bidsapp.rsa.lag_regressors import lag_regressors
-from bidsapp.rsa.pairs import PairSet, all_pairs, condensed_index, lag_in_volumes, lagged_pairs
-from bidsapp.rsa.similarity import Mode
+from bidsapp.rsa.modes import PREPARATION, mode_pairs
+from bidsapp.rsa.pairs import PairSet, condensed_index
 from bidsapp.rsa.study import RunRDMs, cohorts_of, same_volumes
 
 _Lags = tuple[float, tuple[float, ...]]  # least lag, and decays of lag regressors; seconds
@@ -227,10 +228,11 @@ def _parts(run: RunRDMs, region: int, lags_s: _Lags, modes: Sequence[Mode]) -> I
 def _shifted(
     run: RunRDMs, targets: Floats, defined: Bools, mode: Mode, lags_s: _Lags
 ) -> ShiftedProducts:
-    (least_s, regressors_s), tr, n = lags_s, run.repetition_time, len(defined)
-    if mode == "robust":
-        pairs = lagged_pairs(n, lag_in_volumes(least_s, tr), run.trim_end, defined)
-        return shifted_products(run.models, targets, pairs, "lag-centred", run.run)
-    nuisance = lag_regressors(n, tr, regressors_s) if regressors_s else None
-    pairs = all_pairs(n, defined)
-    return shifted_products(run.models, targets, pairs, "centred", run.run, nuisance)
+    least_s, regressors_s = lags_s
+    pairs = mode_pairs(run, mode, least_s, defined)
+    nuisance = (
+        lag_regressors(len(defined), run.repetition_time, regressors_s)
+        if mode == "replicate" and regressors_s
+        else None
+    )
+    return shifted_products(run.models, targets, pairs, PREPARATION[mode], run.run, nuisance)

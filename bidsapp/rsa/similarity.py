@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa.folds import Columns, Fit, Mode, fit_folds, gather, score
+from bidsapp.rsa.folds import Columns, fit_folds, gather, score
 from bidsapp.rsa.gram import RunProducts
 
 __all__ = [

@@ -14,7 +14,8 @@ import numpy as np
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
 from bidsapp.rsa.lag_regressors import lag_regressors
-from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.modes import PREPARATION, mode_pairs
+from bidsapp.rsa.pairs import lag_in_volumes
 
 
 @dataclass(frozen=True)
@@ -204,10 +205,10 @@ def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _R
     tr, n = run.repetition_time, len(defined)
     lags = [lag_in_volumes(lag, tr) for lag in (0.0, *lags_s.curve)]
     nuisance = lag_regressors(n, tr, lags_s.regressors) if lags_s.regressors else None
-    pairs = all_pairs(n, defined)
-    plain, *at_lags = lag_products(run.models, run.targets, pairs, lags, run.run, nuisance)
-    far = lagged_pairs(n, lag_in_volumes(lags_s.least, tr), run.trim_end, defined)
-    robust = run_products(run.models, run.targets, far, "lag-centred", run.run)
+    every = mode_pairs(run, "replicate", lags_s.least, defined)
+    plain, *at_lags = lag_products(run.models, run.targets, every, lags, run.run, nuisance)
+    far = mode_pairs(run, "robust", lags_s.least, defined)
+    robust = run_products(run.models, run.targets, far, PREPARATION["robust"], run.run)
     return _RunPart(participants, plain, tuple(at_lags), robust)
 
 

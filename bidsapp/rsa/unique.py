@@ -12,8 +12,9 @@ from itertools import combinations, permutations
 
 import numpy as np
 
+from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa.folds import Columns, Data, Fit, Mode, fit_folds, gather, score
+from bidsapp.rsa.folds import Columns, Data, fit_folds, gather, score
 from bidsapp.rsa.gram import RunProducts
 from bidsapp.rsa.similarity import Similarity, penalty_grid, same_runs, similarity
 

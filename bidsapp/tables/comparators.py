@@ -13,8 +13,7 @@ from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa import inference
 from bidsapp.rsa.comparators import columns, compare, problem, untested
 from bidsapp.rsa.gram import defined_volumes
-from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
-from bidsapp.rsa.rdm import n_volumes_of
+from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.tables import notes
@@ -154,7 +153,8 @@ class _Plan:
     def rows(self, run: RunRDMs, mode: Mode, weights: Sequence[Floats]) -> pd.DataFrame:
         """Compare in one run and mode; ``weights`` are (R, p) of each model."""
         place = [self.analysis.region_names.index(name) for name in self.regions]
-        pairs = _pairs(run, mode, self.analysis.robust.min_lag_s)
+        (defined,) = defined_volumes(run.models, run.targets)
+        pairs = mode_pairs(run, mode, self.analysis.robust.min_lag_s, defined)
         short = pairs.n_pairs < _FEWEST_PAIRS
         there = np.flatnonzero(np.isfinite(run.targets[place, 0]).any(axis=1) & (not short))
         target, flat = columns(run.targets[place, 0][there], pairs, mode)
@@ -238,16 +238,6 @@ class _Comparison:
         table["method"], table["model"] = method, self.model
         table["r"], table["note"] = r.ravel(), note.ravel()
         return table
-
-
-def _pairs(run: RunRDMs, mode: Mode, min_lag_s: float) -> PairSet:
-    """Pairs of a run that a mode compares, as the fits do."""
-    n = n_volumes_of(run.models.shape[1])
-    (defined,) = defined_volumes(run.models, run.targets)
-    if mode == "replicate":
-        return all_pairs(n, defined)
-    min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
-    return lagged_pairs(n, min_lag, run.trim_end, defined)
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

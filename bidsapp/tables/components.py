@@ -6,10 +6,9 @@ from itertools import groupby
 
 import pandas as pd
 
-from bidsapp.analysis.spec import Analysis
+from bidsapp.analysis.spec import Analysis, Mode
 from bidsapp.arrays import Floats
 from bidsapp.rsa.components import N_COMPONENTS, Components, components, model_products
-from bidsapp.rsa.folds import Mode
 from bidsapp.rsa.frame_pairs import FramePair, frame_pairs
 from bidsapp.rsa.study import RunRDMs
 from bidsapp.tables import notes

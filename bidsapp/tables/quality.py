@@ -10,8 +10,8 @@ import pandas as pd
 from bidsapp.brain.censoring import motion
 from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import RegionPatterns, autocorrelation
+from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.columns import describe
-from bidsapp.tables.regions import LEAST_VOXELS
 
 Row = dict[str, Any]
 

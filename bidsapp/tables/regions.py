@@ -8,10 +8,10 @@ import pandas as pd
 
 from bidsapp.analysis.spec import Hemisphere
 from bidsapp.rois.functional import FoundRegion
+from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.columns import describe
 
 Row = dict[str, Any]
-LEAST_VOXELS = 3  # fewer give no pattern to correlate
 SIDES = {"L": "left", "R": "right"}
 
 

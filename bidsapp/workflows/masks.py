@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from bidsapp.analysis.regions import Side
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs
-from bidsapp.dataset.masks import GivenFiles, Side, find_given, in_nobody
+from bidsapp.dataset.masks import GivenFiles, find_given, in_nobody
 from bidsapp.dataset.raw import participants_of
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.masks import read_region

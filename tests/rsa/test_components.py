@@ -9,7 +9,7 @@ from small_study import MIN_LAG_S
 from bidsapp.rsa.components import (
     N_COMPONENTS,
     components,
-    mode_pairs,
+    layer_pairs,
     model_products,
     pair_loadings,
 )
@@ -25,7 +25,7 @@ def explicit(runs, mode):
     """All layers' columns over the pairs of all runs, (p, n_pairs)."""
     parts = []
     for run in runs:
-        pairs = mode_pairs(run, mode, MIN_LAG_S)
+        pairs = layer_pairs(run, mode, MIN_LAG_S)
         if mode == "replicate":
             parts.append(run.models[:, pairs.index].astype(float))
         else:
@@ -56,7 +56,7 @@ def test_components_are_scikit_learns(two_models, mode):
     np.testing.assert_allclose(found.explained, plain.explained_variance_ratio_, atol=1e-6)
     loadings = np.hstack(
         [
-            pair_loadings(run.models, mode_pairs(run, mode, MIN_LAG_S), mode, found, 2)
+            pair_loadings(run.models, layer_pairs(run, mode, MIN_LAG_S), mode, found, 2)
             for run in two_models
         ]
     )
@@ -73,7 +73,7 @@ def test_layers_without_variance_take_no_part(two_models, mode):
     assert found.absent.tolist() == [i == 3 for i in range(9)]
     assert np.isnan(found.scores[3]).all()
     np.testing.assert_allclose(np.delete(found.scores, 3, axis=0), plain.scores, atol=1e-6)
-    pairs = mode_pairs(flat[0], mode, MIN_LAG_S)
+    pairs = layer_pairs(flat[0], mode, MIN_LAG_S)
     np.testing.assert_allclose(
         pair_loadings(flat[0].models, pairs, mode, found, 2),
         pair_loadings(two_models[0].models, pairs, mode, plain, 2),

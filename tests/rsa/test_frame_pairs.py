@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_study import REPETITION_TIME, one_run
 
-from bidsapp.rsa.components import components, mode_pairs, model_products, pair_loadings
+from bidsapp.rsa.components import components, layer_pairs, model_products, pair_loadings
 from bidsapp.rsa.frame_pairs import APART_S, N_PAIRS, frame_pairs
 
 MIN_LAG_S = 20.0
@@ -28,7 +28,7 @@ def by_hand(runs, mode, its, component, sign):
     """Go through all pairs of all runs, best first, and take what is apart."""
     pairs = []
     for run in runs:
-        chosen = mode_pairs(run, mode, MIN_LAG_S)
+        chosen = layer_pairs(run, mode, MIN_LAG_S)
         rows, columns = np.triu_indices(chosen.n_volumes, 1)
         values = pair_loadings(run.models, chosen, mode, its, 2)[component]
         pairs += [
