@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from bench import calibration
-from bidsapp.rsa import shifts
+from bidsapp.rsa import modes, shifts
 from bidsapp.rsa.gram import run_products
 from bidsapp.rsa.pairs import lagged_pairs
 from bidsapp.rsa.rdm import to_square
@@ -75,7 +75,7 @@ def test_circular_lags_leave_slow_models_with_what_noise_has_too(monkeypatch):
         order = np.argsort(lag, kind="stable")
         return replace(pairs, index=pairs.index[order], lag=lag[order])
 
-    monkeypatch.setattr(shifts, "lagged_pairs", circular)
+    monkeypatch.setattr(modes, "lagged_pairs", circular)
     broken = calibration.studies(replace(SMALL, volumes=150), range(5))
     assert share(broken, "robust", model="drift") > 0.5
 
