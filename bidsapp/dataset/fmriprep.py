@@ -43,14 +43,14 @@ class ParticipantInputs:
         Label without ``sub-``.
     localizer, movie
         Runs in the order of the analysis; no localizer runs where no functional region is asked.
+    movie_found
+        The movie runs that are there; of these, ``movie`` are those that can be used.
     t1w
         Anatomical image in the output space, for figures.
     transforms
         ITK transforms by ``from->to``, such as ``T1w->MNI152NLin6Asym``.
     missing
         Sentences on what is missing and can be done without.
-    left_out
-        Movie runs that are there and cannot be used; ``missing`` says why.
     release
         Version of fMRIPrep, where its output says so.
     brain_masks
@@ -62,10 +62,10 @@ class ParticipantInputs:
     participant: str
     localizer: tuple[PreprocessedRun, ...]
     movie: tuple[PreprocessedRun, ...]
+    movie_found: tuple[PreprocessedRun, ...]
     t1w: Path | None
     transforms: Mapping[str, Path]
     missing: tuple[str, ...]
-    left_out: tuple[PreprocessedRun, ...] = ()
     release: str | None = None
     brain_masks: Mapping[str, Path] = field(default_factory=dict)
     landing: tuple[str, ...] = ()
@@ -186,6 +186,7 @@ def find_participant(
         participant=participant,
         localizer=localizer,
         movie=movie,
+        movie_found=movie,
         t1w=t1w,
         transforms=transforms,
         missing=tuple(missing),

@@ -27,6 +27,7 @@ from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.searchlight import Sphering, VoxelRun, searchlight
+from bidsapp.tables.scores import layer_columns
 
 _BRAIN = "brain"
 
@@ -134,14 +135,17 @@ def centres(mask: Bools, stride: int) -> Ints:
 
 def _layers(analysis: Analysis, model_files: Sequence[str]) -> dict[str, slice]:
     """Say which RDMs each map's prediction is made of, by the map's name."""
-    columns, start = {}, 0
-    for model, path in zip(analysis.mapped_models, model_files, strict=True):
-        layers = read_rdms(Path(path)).names
-        columns[model] = slice(start, start + len(layers))
-        for i, layer in enumerate(layers, start):
-            columns[f"{model} {layer}"] = slice(i, i + 1)
-        start += len(layers)
-    return {name: columns[name] for name in analysis.searchlight.names}
+    layers = {
+        model: read_rdms(Path(path)).names
+        for model, path in zip(analysis.mapped_models, model_files, strict=True)
+    }
+    columns = layer_columns(layers)
+    each = {
+        f"{model} {layer}": slice(i, i + 1)
+        for model, names in layers.items()
+        for i, layer in enumerate(names, columns[model].start)
+    }
+    return {name: (columns | each)[name] for name in analysis.searchlight.names}
 
 
 def _to_mm(voxels: Ints, affine: Floats) -> Floats:

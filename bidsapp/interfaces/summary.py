@@ -37,6 +37,7 @@ class _SummaryInputSpec(BaseInterfaceInputSpec):
         traits.Dict, mandatory=True, desc="run, confounds and metadata, runs left out included"
     )
     denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
+    min_coverage = traits.Dict(mandatory=True, desc="kind of region: share, under it is flagged")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
@@ -58,7 +59,9 @@ class RegionSummary(SimpleInterface):
             "regions": regions,
             "autocorrelation": _table("autocorrelation", self.inputs.autocorrelation),
             "runs": runs,
-            "quality": quality_table(_rows(self.inputs.quality), runs, regions),
+            "quality": quality_table(
+                _rows(self.inputs.quality), runs, regions, self.inputs.min_coverage
+            ),
         }
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():

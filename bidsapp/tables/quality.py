@@ -18,12 +18,11 @@ Row = dict[str, Any]
 # What is worse is flagged in tables and reports; nothing is left out for it.
 LOW_TSNR = 20.0
 FEW_VOXELS = 20
-LOW_COVERAGE = 0.8
 HIGH_MEAN_FD_MM = 0.5
 
 TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
 VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
-COVERAGE_FLAG = f"coverage under {LOW_COVERAGE:g}"
+COVERAGE_FLAG = "coverage under min_coverage"
 MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
 LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"
@@ -79,7 +78,12 @@ def runs_table(rows: Sequence[Row]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(describe("runs", "participant")))
 
 
-def quality_table(rows: Sequence[Row], runs: pd.DataFrame, regions: pd.DataFrame) -> pd.DataFrame:
+def quality_table(
+    rows: Sequence[Row],
+    runs: pd.DataFrame,
+    regions: pd.DataFrame,
+    min_coverage: Mapping[str, float],
+) -> pd.DataFrame:
     """Join what is known of each region in each run.
 
     Parameters
@@ -91,12 +95,16 @@ def quality_table(rows: Sequence[Row], runs: pd.DataFrame, regions: pd.DataFrame
     regions
         The regions table; that of functional regions says what of a search sphere was measured,
         and is no coverage of the region.
+    min_coverage
+        Kind of region to the share of its voxels under which its coverage is flagged.
     """
     columns = list(describe("quality", "participant"))
     whole = regions[regions["kind"] != "functional"]
-    coverage = pd.to_numeric(whole["coverage"]).groupby(whole["roi"]).min()
-    table = pd.DataFrame(rows)
-    table["coverage"] = table["roi"].map(coverage)
+    covered = whole.assign(
+        coverage=pd.to_numeric(whole["coverage"]), wanted=whole["kind"].map(min_coverage)
+    )
+    by_region = covered.groupby("roi")[["coverage", "wanted"]].min()
+    table = pd.DataFrame(rows).join(by_region, on="roi")
     table["flags"] = [_joined(_region_flags(row)) for row in table.to_dict("records")]
     return table.merge(runs.drop(columns="flags"), on="run", how="left")[columns]
 
@@ -106,7 +114,7 @@ def _region_flags(row: Mapping[Any, Any]) -> list[str]:
     worse = {
         VOXELS_FLAG: row["n_voxels"] < FEW_VOXELS,
         TSNR_FLAG: row["tsnr"] < LOW_TSNR,
-        COVERAGE_FLAG: row["coverage"] < LOW_COVERAGE,
+        COVERAGE_FLAG: row["coverage"] < row["wanted"],
     }
     return [flag for flag, is_worse in worse.items() if is_worse]
 

@@ -88,12 +88,7 @@ def _without(inputs: ParticipantInputs, unusable: Mapping[str, str]) -> Particip
             f"sub-{inputs.participant} has {len(movie)} usable movie runs, and at least "
             f"{MIN_MOVIE_RUNS} are needed: {'; '.join([*inputs.missing, *sentences])}"
         )
-    return replace(
-        inputs,
-        movie=movie,
-        missing=(*inputs.missing, *sentences),
-        left_out=tuple(run for run in inputs.movie if run.run in unusable),
-    )
+    return replace(inputs, movie=movie, missing=(*inputs.missing, *sentences))
 
 
 def _check_localizer(inputs: ParticipantInputs, analysis: Analysis) -> None:

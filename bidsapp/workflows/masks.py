@@ -100,7 +100,7 @@ def _find(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> 
         _root(settings, analysis),
         analysis.masks,
         person.participant,
-        person.movie[0].session,
+        person.movie_found[0].session,
         settings.output_space,
     )
 

@@ -257,18 +257,16 @@ class _Steps:
                     "confounds": str(run.confounds),
                     "metadata": str(run.confounds_metadata),
                 }
-                for run in self._all_movie_runs()
+                for run in self.inputs.movie_found
             ],
             denoise=self.analysis.denoise.model_dump(mode="json"),
+            min_coverage={
+                "atlas": self.analysis.atlas.min_coverage,
+                "mask": self.analysis.masks.min_coverage,
+            },
             entities=self._movie_entities(),
         )
         return self._node(step, "summary", 0.5)
-
-    def _all_movie_runs(self) -> list[PreprocessedRun]:
-        """Return the runs in the analysis's order, those left out included."""
-        order = [run.run for run in self.analysis.movie.runs]
-        found = (*self.inputs.movie, *self.inputs.left_out)
-        return sorted(found, key=lambda run: order.index(run.run))
 
     def similarity(self, model_rdms: Mapping[str, Sequence[Path]]) -> engine.Node:
         return self._node(ParticipantSimilarity(**self._study(model_rdms)), "similarity", 2)

@@ -50,14 +50,14 @@ def said(column: pd.Series) -> list[str]:
 
 def test_regions_are_joined_and_flagged() -> None:
     rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(15.0), "2", 2.0)]
-    table = quality_table(rows, runs(0.2, 0.6), regions())
+    table = quality_table(rows, runs(0.2, 0.6), regions(), {"atlas": 0.6})
     assert list(table["roi"]) == ["FFA", "V1v", "FFA", "V1v"]
     assert list(table["n_voxels"]) == [80, 2, 80, 2]
     assert table["constant_voxels"].tolist() == [1, 0, 1, 0]
     assert table["coverage"].tolist() == pytest.approx([np.nan, 0.5] * 2, nan_ok=True)
     assert table["fd_mean"].tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
     assert table["df_left"].tolist() == [N - 5] * 4
-    few = "fewer than 20 voxels; coverage under 0.8"
+    few = "fewer than 20 voxels; coverage under min_coverage"
     assert said(table["flags"]) == ["", few, "tSNR under 20", few]
 
 
@@ -75,7 +75,7 @@ def _design() -> NuisanceDesign:
 def test_group_rows() -> None:
     rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(30.0), "2", 2.0)]
     its_runs = runs(0.2, 0.6, 0.9)  # the third was left out: no region has a row in it
-    known = {"01": (its_runs, quality_table(rows, its_runs, regions())), "02": None}
+    known = {"01": (its_runs, quality_table(rows, its_runs, regions(), {"atlas": 0.6})), "02": None}
     table = group_quality_table(known)
     assert list(table["participant"]) == ["01", "01", "01", "02"]
     assert table["run"].iloc[:3].tolist() == ["1", "2", "3"]

@@ -71,10 +71,8 @@ def people(real: Path) -> list[ParticipantInputs]:
             affine=np.eye(4),
         )
 
-    return [
-        ParticipantInputs(label, (), tuple(scan(label, run) for run in range(1, 9)), None, {}, ())
-        for label in PEOPLE
-    ]
+    found = {label: tuple(scan(label, run) for run in range(1, 9)) for label in PEOPLE}
+    return [ParticipantInputs(label, (), runs, runs, None, {}, ()) for label, runs in found.items()]
 
 
 def test_the_real_film_and_events_fit_and_what_is_odd_is_said(real, analysis, films, tmp_path):
