@@ -8,7 +8,7 @@ mask of the BOLD unless things are badly wrong; a partial field of view looks al
 apart by counting only what lies in view.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 from bidsapp.analysis.spec import FunctionalRegions, Hemisphere
 from bidsapp.arrays import Bools, Floats
 from bidsapp.rois.images import open_image, read_data
+from bidsapp.rois.masks import RegionImage
 from bidsapp.rois.transforms import TemplateTransforms, carry_image, carry_points
 
 # Measured on the eight made-up participants of tests/rois/test_landing.py. Right transforms come
@@ -190,12 +191,31 @@ def atlas_points(files: Mapping[tuple[Hemisphere, int], Path], areas: Sequence[i
     InputError
         A volume cannot be read.
     """
-    points = [np.empty((0, 3))]
+    points: list[Floats] = [np.empty((0, 3))]
     for (_, area), path in files.items():
         if area in areas:
             image = open_image(path)
             percent = read_data(image, path, as_stored=True)
-            core = np.argwhere((percent > 0) & (percent >= min(50, percent.max() / 2)))
-            core = core[:: max(1, len(core) // _POINTS_AN_AREA)]
-            points.append(core @ image.affine[:3, :3].T + image.affine[:3, 3])
+            core = (percent > 0) & (percent >= min(50, percent.max() / 2))
+            points.append(_some_points(core, image.affine))
     return np.vstack(points)
+
+
+def points_by_space(parts: Iterable[tuple[str, Floats]]) -> dict[str, Floats]:
+    """Join parts, each a space and its (n, 3) points: space to all points in it."""
+    found: dict[str, list[Floats]] = {}
+    for space, points in parts:
+        found.setdefault(space, []).append(points)
+    return {space: np.vstack(points) for space, points in found.items()}
+
+
+def region_points(region: RegionImage) -> Floats:
+    """Return some points of a region, (n, 3) in RAS mm of its file; none of an empty one."""
+    return _some_points(region.inside, region.affine)
+
+
+def _some_points(inside: Bools, affine: Floats) -> Floats:
+    voxels = np.argwhere(inside)
+    voxels = voxels[:: max(1, len(voxels) // _POINTS_AN_AREA)]
+    points: Floats = voxels @ affine[:3, :3].T + affine[:3, 3]
+    return points

@@ -9,11 +9,12 @@ from bidsapp.dataset.fmriprep import MIN_MOVIE_RUNS, ParticipantInputs
 from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.errors import InputError
+from bidsapp.rois.landing import points_by_space
 from bidsapp.rois.localizer import design_matrix, motion_confounds
-from bidsapp.rois.transforms import TemplateTransforms
 from bidsapp.settings import Settings
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.landing import check_landing, template_points
+from bidsapp.workflows.landing import check_landing, participant_transforms, template_points
+from bidsapp.workflows.masks import check_masks
 from bidsapp.workflows.models import made_repetition_time
 
 
@@ -28,11 +29,13 @@ def usable_inputs(settings: Settings, analysis: Analysis) -> Inputs:
     models_tr = made_repetition_time(settings, analysis)
     points = template_points(settings, analysis)
 
-    def check(
-        person: ParticipantInputs, transforms: Mapping[str, TemplateTransforms]
-    ) -> ParticipantInputs:
+    def check(person: ParticipantInputs) -> ParticipantInputs:
+        masks = check_masks(settings, analysis, person)
+        transforms = participant_transforms(settings, analysis, person, masks.spaces)
+        person = replace(person, missing=(*person.missing, *masks.sentences))
         usable = check_participant(person, analysis, models_tr)
-        return check_landing(usable, transforms, points, settings.output_space)
+        every = points_by_space([*points.items(), *masks.points.items()])
+        return check_landing(usable, transforms, every, settings.output_space)
 
     return find_inputs(settings, analysis, check=check)
 

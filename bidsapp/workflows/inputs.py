@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis
@@ -13,13 +13,12 @@ from bidsapp.dataset.raw import RawDataset, has_task, open_raw
 from bidsapp.dataset.textfiles import read_json
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.atlas import area_number
-from bidsapp.rois.transforms import TemplateTransforms, template_transforms
 from bidsapp.settings import Settings
-from bidsapp.workflows.masks import check_mask_dataset, check_masks
+from bidsapp.workflows.masks import check_mask_dataset
 
 LOGGER = logging.getLogger(__name__)
 
-Check = Callable[[ParticipantInputs, Mapping[str, TemplateTransforms]], ParticipantInputs]
+Check = Callable[[ParticipantInputs], ParticipantInputs]
 
 
 @dataclass(frozen=True)
@@ -71,13 +70,7 @@ def find_inputs(
                 settings.session_label,
                 settings.output_resolution,
             )
-            # Transforms of 0.3 GB a participant say nothing of when frames were seen.
-            transforms = {} if everyone else _transforms(inputs, settings, analysis)
-            sentences = [*_stand_ins(transforms)]
-            if settings.level == "participant" and not everyone:
-                sentences += check_masks(settings, analysis, inputs)
-            inputs = replace(inputs, missing=(*inputs.missing, *sentences))
-            found.append(inputs if check is None else check(inputs, transforms))
+            found.append(inputs if check is None else check(inputs))
         except InputError as error:
             unusable[label] = str(error)
     if not found:
@@ -145,28 +138,3 @@ def _check_atlas(settings: Settings, analysis: Analysis) -> None:
     labels = open_atlas(settings.atlas).labels
     for area in analysis.atlas.regions:
         area_number(labels, area)
-
-
-def _transforms(
-    inputs: ParticipantInputs, settings: Settings, analysis: Analysis
-) -> dict[str, TemplateTransforms]:
-    """Find the transforms of each template that regions live in."""
-    parts = (analysis.functional, analysis.atlas)
-    return {
-        template: template_transforms(
-            inputs.transforms,
-            template,
-            settings.output_space,
-            settings.template_transform,
-            settings.allow_template_mismatch,
-        )
-        for template in sorted({part.template for part in parts if part.regions})
-    }
-
-
-def _stand_ins(transforms: Mapping[str, TemplateTransforms]) -> Iterator[str]:
-    """Say which transforms are not those of their template."""
-    for template, its in transforms.items():
-        if not its.exact:
-            names = ", ".join(path.name for path in its.files)
-            yield f"{names} stands in for a transform of {template}: 2 to 4 mm off"

@@ -1,17 +1,15 @@
-"""The check of a participant's transforms, before hours are spent on what they carry."""
+"""A participant's transforms, checked before hours are spent on what they carry."""
 
 from collections.abc import Mapping
 from dataclasses import replace
-
-import numpy as np
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
 from bidsapp.dataset.atlas import open_atlas
 from bidsapp.dataset.fmriprep import ParticipantInputs
 from bidsapp.errors import InputError
-from bidsapp.rois.landing import atlas_points, land, search_points
-from bidsapp.rois.transforms import TemplateTransforms
+from bidsapp.rois.landing import atlas_points, land, points_by_space, search_points
+from bidsapp.rois.transforms import TemplateTransforms, template_transforms
 from bidsapp.settings import Settings
 
 
@@ -23,16 +21,50 @@ def template_points(settings: Settings, analysis: Analysis) -> dict[str, Floats]
     InputError
         The atlas cannot be read.
     """
-    parts: dict[str, list[Floats]] = {}
+    parts: list[tuple[str, Floats]] = []
     if analysis.functional.regions:
-        points = search_points(analysis.functional)
-        parts.setdefault(analysis.functional.template, []).append(points)
+        parts.append((analysis.functional.template, search_points(analysis.functional)))
     if analysis.atlas.regions and settings.atlas is not None:
         atlas = open_atlas(settings.atlas)
         areas = [atlas.labels.index(name) + 1 for name in analysis.atlas.regions]
-        points = atlas_points(atlas.files, areas)
-        parts.setdefault(analysis.atlas.template, []).append(points)
-    return {template: np.vstack(points) for template, points in parts.items()}
+        parts.append((analysis.atlas.template, atlas_points(atlas.files, areas)))
+    return points_by_space(parts)
+
+
+def participant_transforms(
+    settings: Settings,
+    analysis: Analysis,
+    person: ParticipantInputs,
+    mask_spaces: Mapping[str, str],
+) -> dict[str, TemplateTransforms]:
+    """Find a participant's transforms of each space that regions live in.
+
+    Parameters
+    ----------
+    settings, analysis, person
+        What is asked, and of whom.
+    mask_spaces
+        Spaces of masks, and why each is needed.
+
+    Raises
+    ------
+    InputError
+        There is no way to a space, or a file on it cannot be read.
+    """
+    asked = {part.template: "" for part in (analysis.functional, analysis.atlas) if part.regions}
+    found = {}
+    for template, why in sorted({**mask_spaces, **asked}.items()):
+        try:
+            found[template] = template_transforms(
+                person.transforms,
+                template,
+                settings.output_space,
+                settings.template_transform,
+                settings.allow_template_mismatch,
+            )
+        except InputError as error:
+            raise InputError(f"{why}: {error}" if why else str(error)) from error
+    return found
 
 
 def check_landing(
@@ -61,6 +93,9 @@ def check_landing(
     """
     landings, flags = [], []
     for template, its in transforms.items():
+        if not its.exact:
+            names = ", ".join(path.name for path in its.files)
+            flags.append(f"{names} stands in for a transform of {template}: 2 to 4 mm off")
         if not len(points.get(template, ())):
             continue
         masks = person.brain_masks

@@ -1,17 +1,21 @@
 """The user's own masks: found and read before anything is computed."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bidsapp.analysis.regions import Side
 from bidsapp.analysis.spec import Analysis
+from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs
 from bidsapp.dataset.masks import GivenFiles, find_given, in_nobody
 from bidsapp.dataset.raw import participants_of
 from bidsapp.errors import InputError, UsageError
+from bidsapp.rois.landing import points_by_space, region_points
 from bidsapp.rois.masks import read_region
-from bidsapp.rois.transforms import FMRIPREP_TEMPLATE, template_transforms
+from bidsapp.rois.transforms import FMRIPREP_TEMPLATE
 from bidsapp.settings import Settings
 
 
@@ -34,33 +38,53 @@ def check_mask_dataset(settings: Settings, analysis: Analysis) -> None:
         )
 
 
-def check_masks(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> list[str]:
-    """Read a participant's masks, keeping none; return sentences on regions that will be absent.
+@dataclass(frozen=True)
+class CheckedMasks:
+    """What a participant's masks ask for, and what is odd about them.
+
+    Attributes
+    ----------
+    spaces
+        Each space but the output's that masks are in, or are parted in, and why: a clause.
+    points
+        The same spaces to some points of the masks in them, (n, 3) in RAS mm.
+    sentences
+        On regions that will be absent.
+    """
+
+    spaces: Mapping[str, str]
+    points: Mapping[str, Floats]
+    sentences: tuple[str, ...]
+
+
+def check_masks(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> CheckedMasks:
+    """Read a participant's masks, keeping none.
 
     Raises
     ------
     InputError
-        A file is broken or no region, or its space cannot be reached.
+        A file is broken or no region, or there is none at all.
     """
     if not analysis.masks.regions:
-        return []
+        return CheckedMasks({}, {}, ())
     given = _find(settings, analysis, person)
     sentences = list(given.missing)
+    spaces: dict[str, str] = {}
+    points: list[tuple[str, Floats]] = []
     for region in analysis.masks.regions:
         for file in given.files[region.name].values():
-            exact = _check_space(settings, person, file.path, file.space)
-            if not read_region(file.path, file.label, region.threshold).inside.any():
+            image = read_region(file.path, file.label, region.threshold)
+            if not image.inside.any():
                 sentences.append(f"region {region.name}: {file.path} has no voxel of it")
-            if not exact:
-                sentences.append(
-                    f"the transform of another template stands in for {file.space}, the space of "
-                    f"{file.path}: 2 to 4 mm off"
-                )
+            if file.space != settings.output_space:
+                spaces.setdefault(file.space, f"{file.path} is in the space {file.space}")
+                points.append((file.space, region_points(image)))
     if len(analysis.regions) == 1 and not any(given.files.values()):
         raise InputError("; ".join(given.missing))
     if analysis.hemispheres == "separate" and not all(r.sides for r in analysis.masks.regions):
-        _check_space(settings, person, None, FMRIPREP_TEMPLATE)
-    return sentences
+        why = f"the hemispheres of masks are parted in {FMRIPREP_TEMPLATE}"
+        spaces.setdefault(FMRIPREP_TEMPLATE, why)
+    return CheckedMasks(spaces, points_by_space(points), tuple(sentences))
 
 
 def mask_inputs(
@@ -103,24 +127,3 @@ def _find(settings: Settings, analysis: Analysis, person: ParticipantInputs) -> 
         person.movie_found[0].session,
         settings.output_space,
     )
-
-
-def _check_space(
-    settings: Settings, person: ParticipantInputs, path: Path | None, space: str
-) -> bool:
-    """Make sure that a space can be reached; tell whether by its own transforms."""
-    try:
-        return template_transforms(
-            person.transforms,
-            space,
-            settings.output_space,
-            settings.template_transform,
-            settings.allow_template_mismatch,
-        ).exact
-    except InputError as error:
-        what = (
-            f"the hemispheres of masks are parted in {space}"
-            if path is None
-            else f"{path} is in the space {space}"
-        )
-        raise InputError(f"{what}: {error}") from error

@@ -34,6 +34,13 @@ def keep(study: TinyStudy, participants: tuple[str, ...] = TWO) -> None:
                 shutil.rmtree(folder)
 
 
+def write_shift(path: Path, x_mm: float) -> None:
+    """Write a transform that carries points along x."""
+    step = SimpleITK.AffineTransform(3)
+    step.SetTranslation([x_mm, 0.0, 0.0])
+    SimpleITK.WriteTransform(SimpleITK.CompositeTransform([step]), str(path))
+
+
 def rename(root: Path, new_name: Callable[[str], str]) -> None:
     """Rename files below a folder by their path from it."""
     for path in sorted(root.rglob("*")):

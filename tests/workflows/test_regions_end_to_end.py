@@ -16,6 +16,7 @@ from other_studies import (
     move_grid,
     search,
     without_back_of,
+    write_shift,
 )
 from test_examples import read, validator_errors
 from tiny_study import AFFINE, RUNS, TinyStudy, movie
@@ -265,6 +266,17 @@ def test_a_mask_that_cannot_be_used(study, refused, region, name, data, says):
     if name is not None:
         save(study, name, data)
     refused(1, says, more=words)
+
+
+def test_transforms_that_masks_alone_need_are_checked_too(study, moviersa, refused):
+    words = ask_for(study, file="tpl-*_label-hMT_probseg.nii.gz", threshold=0.5)
+    found = moviersa(*study.arguments("participant", *words, "--dry-run"))
+    assert found.status == 0
+    assert re.search(r"MNI152NLin6Asym: of [1-9]\d* points", found.out)
+    there = "sub-01/anat/sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5"
+    write_shift(study.fmriprep / there, 12)
+    only = ("--participant-label", "01")
+    refused(1, "do not fit", "12.0 mm off", "not of one participant", more=(*words, *only))
 
 
 def test_masks_that_nobody_has_or_of_an_unknown_dataset(study, refused):

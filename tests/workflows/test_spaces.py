@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK
+from other_studies import write_shift
 from tiny_study import AFFINE, SHAPE, TinyStudy, read_image, write_image
 
 pytestmark = pytest.mark.usefixtures("plain_reports")
@@ -57,13 +57,6 @@ def test_grayordinates_alone(study, refused):
 
 
 # --- transforms ---
-
-
-def write_shift(path: Path, x_mm: float) -> None:
-    """Write a transform that carries points along x."""
-    step = SimpleITK.AffineTransform(3)
-    step.SetTranslation([x_mm, 0.0, 0.0])
-    SimpleITK.WriteTransform(SimpleITK.CompositeTransform([step]), str(path))
 
 
 def transforms(study: TinyStudy, label: str) -> tuple[Path, Path]:
