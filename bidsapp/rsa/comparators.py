@@ -11,7 +11,7 @@ from rsatoolbox.rdm import compare as rsatoolbox_compare
 from bidsapp.analysis.part import Comparator, Dissimilarity, Mode
 from bidsapp.arrays import Bools, Floats
 from bidsapp.rsa.cka import centred_kernels, cka
-from bidsapp.rsa.gram import lag_centred
+from bidsapp.rsa.columns import lag_centred
 from bidsapp.rsa.pairs import PairSet
 
 What = Literal["layer", "prediction"]

@@ -12,7 +12,8 @@ import numpy as np
 
 from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats
-from bidsapp.rsa.gram import RunProducts, run_products, standardise
+from bidsapp.rsa.columns import standardise
+from bidsapp.rsa.gram import RunProducts, run_products
 from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import volume_defined
@@ -125,7 +126,7 @@ def pair_loadings(
         columns = rdms[:, pairs.index]
         columns = columns - columns.mean(axis=0, dtype=np.float64).astype(np.float32)
     else:
-        columns = standardise((rdms,), pairs, "lag-centred")[0]
+        columns = standardise((rdms,), pairs, "lag-centred")
     loadings: Floats = (scores / (scores**2).sum(axis=0)).T @ columns
     return loadings
 

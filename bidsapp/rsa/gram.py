@@ -1,28 +1,27 @@
 """Products of one run's RDM columns, from which every fit and score follows without the pairs.
 
-A column is one RDM over the chosen pairs. Columns are prepared and scaled to unit variance in
-float64, multiplied in float32 in blocks of pairs, and summed in float64 (a single block is
-multiplied in float64): float32 products of raw columns would lose the result, since RDMs have a
-mean near 1 and little spread.
+A column is one RDM over the chosen pairs. Prepared columns (see `bidsapp.rsa.columns`) are
+multiplied in float32 in blocks of pairs, and summed in float64 (a single block is multiplied in
+float64).
+
+Both modes come from one pass. Pairs that both use are multiplied once, lag-centred, as robust needs
+them; what lag-centring took off comes back for replicate as the products of the lag means.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, pairwise
-from typing import Literal
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import add
 
 import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rsa.columns import Columns, Preparation, prepare
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import n_volumes_of, volume_defined
 
-Preparation = Literal["centred", "lag-centred"]
-
 BLOCK_PAIRS = 8192
-_FLOAT32_NOISE = 4 * float(
-    np.finfo(np.float32).eps
-)  # relative spread under which a column is constant
 _COLLINEAR = 1e-6  # variance of a mixture of nuisance columns, relative, that says nothing new
 _BIN_NOISE = 1e-6  # variance left in some lags, relative to all lags, that float32 products resolve
 
@@ -151,7 +150,10 @@ def run_products(
     ValueError
         A column has values that are not finite among the pairs.
     """
-    return _products(models, targets, pairs, preparation, run, (0,))[0]
+    none = pairs.without(pairs)
+    if preparation == "centred":
+        return mode_products(models, targets, pairs, none, (0,), run)[0][0]
+    return mode_products(models, targets, pairs, pairs, (), run)[1]
 
 
 def lag_products(
@@ -179,150 +181,133 @@ def lag_products(
     tuple of RunProducts
         In the order of ``min_lags``. A least lag of 0 gives what `run_products` gives.
     """
-    return _products(models, targets, pairs, "centred", run, min_lags, nuisance)
+    return mode_products(models, targets, pairs, pairs.without(pairs), min_lags, run, nuisance)[0]
 
 
-def centred(column: Floats) -> float:
-    """Subtract a column's mean, in place, and return it.
-
-    Parameters
-    ----------
-    column
-        Shape (n_pairs,), float64.
-    """
-    mean = float(column.mean())
-    column -= mean
-    return mean
-
-
-def lag_centred(column: Floats, pairs: PairSet) -> float:
-    """Subtract a column's mean at each lag, in place, and return the mean over all pairs.
-
-    Parameters
-    ----------
-    column
-        Shape (n_pairs,), float64, in the order of ``pairs``.
-    pairs
-        The pairs, for their lags.
-    """
-    mean = centred(column)  # first, so that the sums below round little
-    starts, counts = pairs.lag_groups
-    column -= np.repeat(np.add.reduceat(column, starts) / counts, counts)
-    return mean
-
-
-def _products(
+def mode_products(
     models: Floats,
     targets: Floats,
     pairs: PairSet,
-    preparation: Preparation,
-    run: str,
+    far: PairSet,
     min_lags: Sequence[int],
+    run: str,
     nuisance: Floats | None = None,
-) -> tuple[RunProducts, ...]:
-    p, shape = len(models), targets.shape[:2]
-    extra = models[:0] if nuisance is None else nuisance
-    if not pairs.n_pairs:
-        return tuple(_nothing(p, shape, pairs, run) for _ in min_lags)
-    columns, mean, sd = standardise(
-        (models, extra, targets.reshape(-1, targets.shape[-1])), pairs, preparation
-    )
-    starts = [int(np.searchsorted(pairs.lag, lag)) for lag in min_lags]
-    cuts = sorted({*starts, pairs.n_pairs})
-    tails: dict[int, _Sums] = {}
-    tail: _Sums | None = None
-    for start, stop in reversed(list(pairwise(cuts))):
-        sums = _sums(columns[:, start:stop], p + len(extra), shape)
-        tail = sums if tail is None else sums + tail
-        tails[start] = tail
-    return tuple(
-        _correlations(tails[start], mean, sd, pairs, run, len(extra))
-        if start in tails
-        else _nothing(p, shape, pairs, run)
-        for start in starts
-    )
-
-
-def standardise(
-    parts: Sequence[Floats], pairs: PairSet, preparation: Preparation
-) -> tuple[Floats, Floats, Floats]:
-    """Prepare columns and scale them to unit variance.
+) -> tuple[tuple[RunProducts, ...], RunProducts]:
+    """Centred products for several least lags, and lag-centred ones of some pairs, in one pass.
 
     Parameters
     ----------
-    parts
-        Arrays of condensed RDMs, each (k, n_pairs of the whole run); taken one after the other.
-    pairs, preparation
-        As in `run_products`.
+    models, targets, pairs, min_lags, run, nuisance
+        As in `lag_products`.
+    far
+        Those of ``pairs`` that the lag-centred products are of.
 
     Returns
     -------
-    columns : Floats
-        float32, (k of all parts, n_pairs), in the order of ``pairs``; zeros for a column that is
-        constant or missing.
-    mean, sd : Floats
-        Of the raw columns, and of the prepared ones before scaling.
-
-    Raises
-    ------
-    ValueError
-        A column has values that are not finite among the pairs.
+    centred : tuple of RunProducts
+        As `lag_products` gives.
+    lag_centred : RunProducts
+        As `run_products` gives for ``far``; ``nuisance`` plays no part in it.
     """
-    k = sum(len(part) for part in parts)
-    columns = np.empty((k, pairs.n_pairs), dtype=np.float32)
-    mean: Floats = np.zeros(k)
-    sd: Floats = np.zeros(k)
-    for i, rdm in enumerate(chain(*parts)):  # one column at a time stays in the processor's cache
-        column = rdm.copy().take(pairs.index, mode="clip").astype(np.float64)
-        mean[i] = centred(column) if preparation == "centred" else lag_centred(column, pairs)
-        spread = np.sqrt(column @ column / pairs.n_pairs)
-        if spread > _FLOAT32_NOISE * np.abs(mean[i]):
-            sd[i] = spread
-            column *= 1 / spread
-            columns[i] = column
-            continue
-        columns[i] = 0.0
-        if not np.isfinite(mean[i]):
-            _check_missing(rdm, pairs)
-            mean[i] = 0.0
-    return columns, mean, sd
+    p, shape = len(models), targets.shape[:2]
+    extra = models[:0] if nuisance is None else nuisance
+    near = pairs.without(far)
+    columns = prepare((models, extra, targets.reshape(-1, targets.shape[-1])), near, far)
+    lags = sorted({0, *min_lags})
+    bins = [
+        _both_sums(columns, (near, far), bounds, p + len(extra), shape)
+        for bounds in reversed(list(pairwise([*lags, pairs.n_volumes])))
+    ]
+    tails = dict(zip(reversed(lags), accumulate(every for every, _ in bins), strict=True))
+    return (
+        tuple(
+            _correlations(tails[lag], (columns.mean, columns.sd), pairs, run, len(extra))
+            for lag in min_lags
+        ),
+        _far_correlations(reduce(add, (apart for _, apart in bins)), columns, far, run, p),
+    )
 
 
-def _check_missing(rdm: Floats, pairs: PairSet) -> None:
-    """Accept a column of NaN alone, which is missing, and no other value that is not finite."""
-    if not np.isnan(rdm[pairs.index]).all():
-        raise ValueError("an RDM has values that are not finite among pairs of defined volumes")
+def _both_sums(
+    columns: Columns,
+    pairs: tuple[PairSet, PairSet],
+    lags: tuple[int, int],
+    p: int,
+    shape: tuple[int, int],
+) -> tuple[_Sums, _Sums]:
+    """Sum over all pairs within two lags, centred only, and over the far ones, lag-centred.
+
+    A lag's products about the overall mean are those about its own mean, and those of the means.
+    """
+    near, far = pairs
+    starts, counts = far.lag_groups
+    close = _sums(columns.near[:, _between(near.lag, lags)], p, shape)
+    apart = _sums(columns.far[:, _between(far.lag, lags)], p, shape)
+    own = _between(far.lag[starts], lags)
+    mean, count = columns.lag_mean[:, own], counts[own]
+    of_means = replace(
+        _sums(mean * np.sqrt(count), p, shape), n_pairs=0, x=mean[:p] @ count, y=mean[p:] @ count
+    )
+    return close + apart + of_means, apart
+
+
+def _between(lag: Ints, lags: tuple[int, int]) -> slice:
+    """Say which of ascending lags are at least the first bound and under the second."""
+    start, stop = np.searchsorted(lag, lags)
+    return slice(int(start), int(stop))
+
+
+def _far_correlations(sums: _Sums, columns: Columns, far: PairSet, run: str, p: int) -> RunProducts:
+    """Give lag-centred products of p layers, without the nuisance columns that follow them."""
+    _, counts = far.lag_groups
+    mean = columns.mean + columns.sd * (columns.lag_mean @ counts) / max(far.n_pairs, 1)
+    without = slice(p, len(sums.xx))
+    own = replace(sums, x=sums.x[:p], xx=sums.xx[:p, :p], xy=sums.xy[:, :p])
+    scaling = np.delete(mean, without), np.delete(columns.sd, without)
+    return _correlations(own, scaling, far, run, least=0.0)
 
 
 def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
-    total: _Sums | None = None
+    """Multiply all columns, p layers and then the targets, with each other."""
     if columns.shape[1] <= BLOCK_PAIRS:
         # Cheap, and needed: BLAS rounds more in float32 products as small as these.
-        columns = columns.astype(np.float64)
-    for start in range(0, columns.shape[1], BLOCK_PAIRS):
-        block = columns[:, start : start + BLOCK_PAIRS]
-        x, y = block[:p], block[p:]
-        by_region = y.reshape(*shape, block.shape[1])
-        sums = _Sums(
-            block.shape[1],
-            x.sum(axis=1).astype(np.float64),
-            y.sum(axis=1).astype(np.float64),
-            (x @ x.T).astype(np.float64),
-            (y @ x.T).astype(np.float64),
-            (by_region @ by_region.swapaxes(1, 2)).astype(np.float64),
-        )
-        total = sums if total is None else total + sums
-    if total is None:
-        raise ValueError("no pairs")
-    return total
+        return _block_sums(columns.astype(np.float64), p, shape)
+    starts = range(0, columns.shape[1], BLOCK_PAIRS)
+    blocks = (columns[:, start : start + BLOCK_PAIRS] for start in starts)
+    return reduce(add, (_block_sums(block, p, shape) for block in blocks))
+
+
+def _block_sums(block: Floats, p: int, shape: tuple[int, int]) -> _Sums:
+    x, y = block[:p], block[p:]
+    by_region = y.reshape(*shape, block.shape[1])
+    return _Sums(
+        block.shape[1],
+        x.sum(axis=1).astype(np.float64),
+        y.sum(axis=1).astype(np.float64),
+        (x @ x.T).astype(np.float64),
+        (y @ x.T).astype(np.float64),
+        (by_region @ by_region.swapaxes(1, 2)).astype(np.float64),
+    )
 
 
 def _correlations(
-    sums: _Sums, mean: Floats, sd: Floats, pairs: PairSet, run: str, n_nuisance: int
+    sums: _Sums,
+    scaling: tuple[Floats, Floats],
+    pairs: PairSet,
+    run: str,
+    n_nuisance: int = 0,
+    least: float = _BIN_NOISE,
 ) -> RunProducts:
-    """Centre over the summed pairs (some lags have means of their own), partial out, and scale."""
+    """Centre over the summed pairs (some lags have means of their own), partial out, and scale.
+
+    ``scaling`` is the mean and SD that columns had before; ``least`` the variance, relative to
+    that, under which a column is constant.
+    """
     n, n_columns = sums.n_pairs, len(sums.xx)
     shape = sums.yy.shape[:2]
+    if not n:
+        return _nothing(n_columns - n_nuisance, shape, pairs, run)
+    mean, sd = scaling
     x, y = sums.x / n, (sums.y / n).reshape(shape)
     xx: Floats = sums.xx / n - np.outer(x, x)
     xy: Floats = sums.xy.reshape(*shape, n_columns) / n - y[:, :, None] * x
@@ -334,8 +319,8 @@ def _correlations(
     if n_nuisance:
         xx, xy, yy = _partialled(xx, xy, yy, p)
         x_mean, y_mean = 0.0 * x_mean, 0.0 * y_mean
-    x_scale = _scale(np.diag(xx))
-    y_scale = _scale(np.diagonal(yy, axis1=1, axis2=2))
+    x_scale = _scale(np.diag(xx), least)
+    y_scale = _scale(np.diagonal(yy, axis1=1, axis2=2), least)
     present = y_scale > 0
     x_inverse = np.divide(1.0, x_scale, out=np.zeros(p), where=x_scale > 0)
     y_inverse = np.divide(1.0, y_scale, out=np.full(shape, np.nan), where=present)
@@ -363,8 +348,8 @@ def _partialled(xx: Floats, xy: Floats, yy: Floats, p: int) -> tuple[Floats, Flo
     return xx[:p, :p] - x @ x.T, xy[..., :p] - y @ x.T, yy - y @ y.swapaxes(1, 2)
 
 
-def _scale(variance: Floats) -> Floats:
-    scale: Floats = np.sqrt(np.where(variance > _BIN_NOISE, variance, 0.0))
+def _scale(variance: Floats, least: float) -> Floats:
+    scale: Floats = np.sqrt(np.where(variance > least, variance, 0.0))
     return scale
 
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools
-from bidsapp.rsa.gram import Preparation
+from bidsapp.rsa.columns import Preparation
 from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
 
 PREPARATION: Mapping[Mode, Preparation] = {"replicate": "centred", "robust": "lag-centred"}

@@ -1,6 +1,6 @@
 """Which pairs of volumes enter a comparison, and how far apart in time the two volumes are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -38,6 +38,13 @@ class PairSet:
     def n_pairs(self) -> int:
         """How many pairs there are."""
         return len(self.index)
+
+    def without(self, others: "PairSet") -> "PairSet":
+        """Give these pairs less those that ``others`` holds too."""
+        taken = np.zeros(self.n_volumes * (self.n_volumes - 1) // 2, dtype=np.bool_)
+        taken[others.index] = True
+        left = ~taken[self.index]
+        return replace(self, index=self.index[left], lag=self.lag[left])
 
     @cached_property
     def lag_groups(self) -> tuple[Ints, Ints]:

@@ -16,14 +16,8 @@ from scipy import fft
 
 from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa.gram import (
-    Preparation,
-    RunProducts,
-    defined_volumes,
-    lag_products,
-    run_products,
-    standardise,
-)
+from bidsapp.rsa.columns import Preparation, standardise
+from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
 from bidsapp.rsa.lag_regressors import lag_regressors
 from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import PairSet, condensed_index
@@ -109,11 +103,9 @@ def shifted_products(
     p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
     if not pairs.n_pairs:
         return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32))
-    columns, _, _ = standardise(
-        (models, targets.reshape(-1, targets.shape[-1])), pairs, preparation
-    )
+    columns = standardise((models, targets.reshape(-1, targets.shape[-1])), pairs, preparation)
     if nuisance is not None:
-        columns = _without(columns, standardise((nuisance,), pairs, preparation)[0])
+        columns = _without(columns, standardise((nuisance,), pairs, preparation))
     spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
     for ring, weight in _rings(pairs, len(columns)):
         waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency, column, lag

@@ -12,9 +12,9 @@ from typing import Protocol, Self, TypeVar
 import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
+from bidsapp.rsa.gram import RunProducts, defined_volumes, mode_products
 from bidsapp.rsa.lag_regressors import lag_regressors
-from bidsapp.rsa.modes import PREPARATION, mode_pairs
+from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.pairs import lag_in_volumes
 
 
@@ -206,9 +206,10 @@ def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _R
     lags = [lag_in_volumes(lag, tr) for lag in (0.0, *lags_s.curve)]
     nuisance = lag_regressors(n, tr, lags_s.regressors) if lags_s.regressors else None
     every = mode_pairs(run, "replicate", lags_s.least, defined)
-    plain, *at_lags = lag_products(run.models, run.targets, every, lags, run.run, nuisance)
     far = mode_pairs(run, "robust", lags_s.least, defined)
-    robust = run_products(run.models, run.targets, far, PREPARATION["robust"], run.run)
+    (plain, *at_lags), robust = mode_products(
+        run.models, run.targets, every, far, lags, run.run, nuisance
+    )
     return _RunPart(participants, plain, tuple(at_lags), robust)
 
 
