@@ -9,7 +9,7 @@ robust
     One regression on the sum of the training runs' correlations, each run counting alike.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -191,33 +191,50 @@ def _pooled(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bool
 def _averaged(data: Data, fit: Fit, penalty: Floats) -> tuple[Floats, Floats, Bools]:
     """Fit each other run apart, on raw columns, and average slopes and intercepts."""
     n, t = penalty.shape
-    p = data.xx.shape[-1]
-    others = np.array([np.flatnonzero(np.arange(n) != i) for i in range(n)])  # (n, n - 1)
-    own = np.arange(n)[:, None]
-    scale = np.divide(1.0, data.x_sd, out=np.zeros_like(data.x_sd), where=data.x_sd > 0)[:, None]
-    if len(data.xy) == 1 and fit != "ridge":  # a run's fit is the same whatever is left out
-        standard, cut = _solve(fit, data.xx, data.xy[0], penalty)
-        raw = (standard * data.y_sd[:, :, None] * scale)[others]
-    else:  # of each run, for each other run left out
-        some = data.xy[others % len(data.xy), own].reshape(n, -1, p)
-        standard, cut = _solve(fit, data.xx, some, penalty[others].reshape(n, -1))
-        each = standard.reshape(n, n - 1, t, p) * data.y_sd[:, None, :, None] * scale[:, None]
-        raw = each[others, own - (own > others)]  # where a run stands among all but another
-    slopes = np.array([_sum(its) / (n - 1) for its in raw])
-    centre = np.einsum("fitp,fip->fit", raw, data.x_mean[others])
-    intercepts = (data.y_mean[others] - centre).mean(axis=1)
-    return slopes, intercepts, cut[others].any(axis=1)
+    total, size = np.zeros((2, n, t, data.xx.shape[-1]))
+    centre, cut = np.zeros((n, t)), np.zeros(n, dtype=np.bool_)
+    scale = np.divide(1.0, data.x_sd, out=np.zeros_like(data.x_sd), where=data.x_sd > 0)
+    for i, (standard, its_cut) in enumerate(_fits_of_runs(data, fit, penalty)):
+        raw = standard * data.y_sd[i, :, None]
+        raw *= scale[i]
+        others = np.arange(n) != i
+        total[others] += raw
+        size[others] += np.abs(raw)
+        centre[others] += raw @ data.x_mean[i]
+        cut[others] |= its_cut
+    intercepts = (data.y_mean.sum(axis=0) - data.y_mean - centre) / (n - 1)
+    return _unless_cancelled(total, size) / (n - 1), intercepts, cut
+
+
+def _fits_of_runs(data: Data, fit: Fit, penalty: Floats) -> Iterator[tuple[Floats, Bools]]:
+    """Fit each run alone: standard slopes, (n - 1 or 1, T, p), by the other run left out.
+
+    There is one where it does not matter which other run is left out.
+    """
+    n = len(penalty)
+    if len(data.xy) == 1 and fit != "ridge":
+        slopes, cut = _solve(fit, data.xx, data.xy[0], penalty)
+        yield from zip(slopes[:, None], cut, strict=True)
+        return
+    for i in range(n):
+        others = np.arange(n) != i
+        xy = data.xy[0, i] if len(data.xy) == 1 else data.xy[others, i]
+        yield _solve(fit, data.xx[i], xy, penalty[others])
 
 
 def _solve(fit: Fit, xx: Floats, xy: Floats, penalty: Floats) -> tuple[Floats, Bools]:
-    """Solve n stacked problems: ``xx`` (n, p, p), ``xy`` (n, T, p), ``penalty`` (n, T)."""
+    """Solve stacked problems: ``xx`` (..., p, p), ``xy`` (..., T, p), ``penalty`` (..., T)."""
     if fit == "ridge":
-        return regression.ridge_each(xx, xy, penalty), np.zeros(len(xx), dtype=np.bool_)
+        return regression.ridge_each(xx, xy, penalty), np.zeros(xx.shape[:-2], dtype=np.bool_)
     return regression.ols(xx, xy) if fit == "ols" else regression.nnls(xx, xy)
 
 
 def _sum(terms: Floats) -> Floats:
     """Add up over the first axis; what cancels but for rounding is zero."""
-    total: Floats = terms.sum(axis=0)
-    total[np.abs(total) <= _CANCELLED * np.abs(terms).sum(axis=0)] = 0.0
+    return _unless_cancelled(terms.sum(axis=0), np.abs(terms).sum(axis=0))
+
+
+def _unless_cancelled(total: Floats, size: Floats) -> Floats:
+    """Put zeros where a sum is rounding, ``size`` being the sum of absolute terms; in place."""
+    total[np.abs(total) <= _CANCELLED * size] = 0.0
     return total

@@ -5,6 +5,7 @@ runs in turn; the penalty with the highest mean r over these inner folds is take
 largest. An inner fold's r for all penalties is a few matrix products.
 """
 
+from collections.abc import Iterator
 from itertools import combinations
 
 import numpy as np
@@ -65,6 +66,7 @@ def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats
     scores: Floats = np.zeros((n, len(penalties), t))
     totals = xy.sum(axis=1)
     total = xx.sum(axis=0)
+    triangle = np.triu_indices(xx.shape[-1])
     for a, b in combinations(range(n), 2):
         values, vectors = np.linalg.eigh(total - xx[a] - xx[b])
         shrunk = shrinkage(values, penalties)
@@ -74,7 +76,7 @@ def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats
             squares = _squares(components)
             for fold, v in inner:
                 covariance = shrunk @ (components * (vectors.T @ its[v].T))
-                form = _coefficients(vectors.T @ xx[v] @ vectors, shrunk)
+                form = _coefficients(vectors.T @ xx[v] @ vectors, shrunk, triangle)
                 scores[fold] += _r(covariance, form @ squares, spread[f % len(xy), v])
     scores /= n - 1
     return scores
@@ -100,37 +102,52 @@ def _averaged(
     scores: Floats = np.zeros((n, k, t))
     for f in range(len(xy)):
         products = xy[f].swapaxes(1, 2)  # (n, p, T)
-        slopes = (fitted @ (products * y_sd[:, None])).reshape(n, p, k * t)
-        total = slopes.sum(axis=0)
+        targets = products * y_sd[:, None]
         products = products * x_sd[:, :, None]
-        for a, b in combinations(range(n), 2):
-            for _, inner in _folds(a, b, len(xy), f):
-                left = total - slopes[a]
-                left -= slopes[b]  # a sum, not a mean: r is the same
-                for fold, v in inner:
-                    predicted = roots[v] @ left
-                    variance = np.einsum("pn,pn->n", predicted, predicted).reshape(k, t)
-                    covariance = np.einsum("pkt,pt->kt", left.reshape(p, k, t), products[v])
-                    scores[fold] += _r(covariance, variance, spread[f, v])
+        for left, inner in _left(fitted, targets, None if len(xy) == 1 else f):
+            for fold, v in inner:
+                predicted = roots[v] @ left
+                variance = np.einsum("pn,pn->n", predicted, predicted).reshape(k, t)
+                covariance = np.einsum("pkt,pt->kt", left.reshape(p, k, t), products[v])
+                scores[fold] += _r(covariance, variance, spread[f, v])
     scores /= n - 1
     return scores
 
 
-def _folds(
-    a: int, b: int, n_targets: int, only: int | None = None
-) -> list[tuple[int, list[tuple[int, int]]]]:
+def _left(
+    fitted: Floats, targets: Floats, outer: int | None
+) -> Iterator[tuple[Floats, list[tuple[int, int]]]]:
+    """Sum the fits of all runs but two, whose outer and inner roles it serves; (p, K T) each.
+
+    A sum, not a mean: r is the same. Where the targets are those of one outer run left out, that
+    run is never fitted.
+    """
+    runs = [i for i in range(len(fitted)) if i != outer]
+    slopes = (fitted[runs] @ targets[runs]).reshape(len(runs), targets.shape[1], -1)
+    total = slopes.sum(axis=0)
+    if outer is not None:
+        for v, own in zip(runs, slopes, strict=True):
+            yield total - own, [(outer, v)]
+        return
+    for a, b in combinations(runs, 2):
+        left = total - slopes[a]
+        left -= slopes[b]
+        yield left, [(a, b), (b, a)]
+
+
+def _folds(a: int, b: int, n_targets: int) -> list[tuple[int, list[tuple[int, int]]]]:
     """Say what the fit without two runs serves: targets' position, outer and inner run left out.
 
     Targets that are the same for all runs left out share the fit between both orders.
     """
     if n_targets == 1:
         return [(0, [(a, b), (b, a)])]
-    return [(f, [(f, v)]) for f, v in ((a, b), (b, a)) if only in (None, f)]
+    return [(a, [(a, b)]), (b, [(b, a)])]
 
 
-def _coefficients(form: Floats, shrunk: Floats) -> Floats:
+def _coefficients(form: Floats, shrunk: Floats, triangle: tuple[Ints, Ints]) -> Floats:
     """Coefficients of `_squares` in the quadratic form of each penalty's shrunk components."""
-    rows, columns = np.triu_indices(len(form))
+    rows, columns = triangle
     twice = np.where(rows == columns, 1.0, 2.0)
     coefficients: Floats = twice * form[rows, columns] * shrunk[:, rows] * shrunk[:, columns]
     return coefficients

@@ -120,7 +120,7 @@ def nnls(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
     xx
         Shape (..., p, p).
     xy
-        Shape (..., T, p).
+        Shape (..., T, p); of one matrix also any stack of targets, (..., p).
 
     Returns
     -------
@@ -138,7 +138,7 @@ def nnls(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
         for i in zip(*np.nonzero(cut), strict=True) if stack else [()]:
             xx[i], xy[i] = _without_cut(values[i], vectors[i], kept[i], xy[i])
     flat = xx.reshape(-1, *xx.shape[-2:])
-    weights = nonnegative.solve(flat, xy.reshape(len(flat), *xy.shape[-2:]))
+    weights = nonnegative.solve(flat, xy.reshape(len(flat), -1, xy.shape[-1]))
     return weights.reshape(xy.shape), cut
 
 
