@@ -4,8 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rsa_plain import prepared_columns
 
-from bidsapp.rsa.gram import defined_volumes, lag_products, run_products
+from bidsapp.rsa.gram import defined_volumes, lag_products, mode_products, run_products
 from bidsapp.rsa.pairs import all_pairs, lagged_pairs
+from bidsapp.rsa.rdm import to_square
 
 
 def explicit(run, pairs, preparation):
@@ -42,6 +43,58 @@ def test_more_pairs_than_a_block_agree_with_float64():
     np.testing.assert_allclose(products.xx, expected[:3, :3], atol=1e-6)
     np.testing.assert_allclose(products.xy[0], expected[3:, :3], atol=1e-6)
     np.testing.assert_allclose(products.yy[0], expected[3:, 3:], atol=1e-6)
+
+
+def test_one_pass_gives_both_modes_however_much_depends_on_lag():
+    rng = np.random.default_rng(4)
+    n, min_lags = 200, (0, 7, 30)
+    defined = rng.random(n) > 0.03
+    pairs, far = all_pairs(n, defined), lagged_pairs(n, 10, 8, defined)
+    columns = rng.normal(1, 0.05, (7, n * (n - 1) // 2))
+    columns[3:] += 0.3 * columns[:1]
+    columns[::2, pairs.index] += np.cos(pairs.lag / 40.0)  # most of the variance
+    columns = columns.astype(np.float32)
+    nuisance = rng.normal(size=(1, columns.shape[1]))
+    centred, lag_centred = mode_products(
+        columns[:3], columns[3:].reshape(2, 2, -1), pairs, far, min_lags, "1"
+    )
+    expected = [np.corrcoef(columns[:, pairs.index[pairs.lag >= lag]]) for lag in min_lags]
+    expected.append(np.corrcoef([prepared_columns(c, far, "lag-centred") for c in columns]))
+    for products, r in zip((*centred, lag_centred), expected, strict=True):
+        np.testing.assert_allclose(products.xx, r[:3, :3], atol=1e-6)
+        np.testing.assert_allclose(products.xy.reshape(4, 3), r[3:, :3], atol=1e-6)
+        np.testing.assert_allclose(products.yy, [r[3:5, 3:5], r[5:, 5:]], atol=1e-6)
+    raw = columns[:, far.index].astype(float)
+    assert lag_centred.n_pairs == far.n_pairs
+    np.testing.assert_allclose(lag_centred.x_mean, raw[:3].mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(lag_centred.y_mean.ravel(), raw[3:].mean(axis=1), rtol=1e-6)
+    with_nuisance = mode_products(
+        columns[:3], columns[3:].reshape(2, 2, -1), pairs, far, min_lags, "1", nuisance
+    )[1]
+    np.testing.assert_array_equal(with_nuisance.xy, lag_centred.xy)
+    assert with_nuisance.x_sd.shape == (3,)
+
+
+def test_a_target_that_far_pairs_leave_without_variance_is_absent_there_alone(runs):
+    run, pairs, far = runs[0], all_pairs(40), lagged_pairs(40, 3, 3)
+    run.targets[0, 1, far.index] = 0.7 + 0.001 * far.lag
+    (centred,), lag_centred = mode_products(run.models, run.targets, pairs, far, (0,), "1")
+    assert centred.present.all()
+    np.testing.assert_array_equal(lag_centred.present, [[True, False, True], [True, True, True]])
+    assert np.isnan(lag_centred.xy[0, 1]).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.permutations(range(14)), st.integers(0, 10_000))
+def test_order_of_volumes_changes_no_centred_product(order, seed):
+    rdms = np.random.default_rng(seed).normal(1, 0.2, (4, 14 * 13 // 2))
+    moved = np.array([to_square(rdm)[np.ix_(order, order)][np.triu_indices(14, 1)] for rdm in rdms])
+    plain, permuted = (
+        run_products(its[:2], its[2:].reshape(1, 2, -1), all_pairs(14), "centred", "1")
+        for its in (rdms, moved)
+    )
+    for name in ("xx", "xy", "yy", "x_mean", "y_sd"):
+        np.testing.assert_allclose(getattr(permuted, name), getattr(plain, name), atol=1e-6)
 
 
 def test_each_least_lag_is_as_if_computed_alone(runs):

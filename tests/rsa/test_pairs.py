@@ -41,6 +41,14 @@ def test_lagged_pairs_by_brute_force(case):
     assert (pairs.lag >= min_lag).all()
 
 
+def test_pairs_without_others_are_the_rest_in_order():
+    pairs, others = all_pairs(12), lagged_pairs(12, 3, 1)
+    rest = pairs.without(others)
+    assert sorted([*rest.index, *others.index]) == sorted(pairs.index)
+    assert (np.diff(rest.lag) >= 0).all()
+    assert pairs.without(pairs).n_pairs == 0
+
+
 def test_all_pairs_are_all_pairs_of_defined_volumes():
     defined = np.array([True, True, False, True, True, True])
     pairs = all_pairs(6, defined)
