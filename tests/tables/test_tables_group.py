@@ -218,6 +218,18 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     assert np.isfinite(table.loc["V1d", "p"]).all()
 
 
+def test_one_participant_alone_has_scores_and_no_group_test(runs, analysis):
+    alone = study_of([run.of(np.array([0])) for run in runs])
+    tables = group_tables(alone, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    table = tables["similarity"]
+    assert (table["n"] == 1).all()
+    assert table["r_mean"].notna().all()
+    assert table[["ceiling_paper", "ceiling_lower", "ceiling_upper"]].isna().all(axis=None)
+    assert table["note"].str.contains("fewer than 2 participants").all()
+    for desc in ("similarity", "unique", "comparisons"):
+        assert tables[desc][["t", "df", "p", "p_bonferroni", "q_fdr"]].isna().all(axis=None), desc
+
+
 def test_volume_undefined_in_one_participant_is_said_and_changes_no_other(runs, analysis, tables):
     rows, columns = np.triu_indices(LENGTHS[2], 1)
     runs[2].targets[:, 3][:, (rows == 9) | (columns == 9)] = np.nan
