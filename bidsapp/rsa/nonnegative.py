@@ -84,16 +84,17 @@ def _solve_positive(xx: Floats, h: Floats, which: Ints, positive: Bools) -> Floa
     """Solve each target's equations for its positive weights; the others are zero."""
     p = xx.shape[-1]
     weights = np.zeros_like(h)
-    n_positive = positive.sum(axis=1)
+    n_positive = positive.sum(axis=1, dtype=np.int16)
     by_size = np.argsort(n_positive, kind="stable")
-    columns = np.argsort(~positive, axis=1, kind="stable")
+    columns = np.nonzero(positive[by_size])[1]  # target after target, so those of a size together
     flat = xx.ravel()
-    sizes = n_positive[by_size]
-    edges = np.searchsorted(sizes, np.arange(1, p + 2))
+    edges = np.searchsorted(n_positive[by_size], np.arange(1, p + 2))
+    done = 0
     for size in range(1, p + 1):
         for start in range(edges[size - 1], edges[size], _AT_ONCE):
             rows = by_size[start : min(start + _AT_ONCE, edges[size])]
-            chosen = columns[rows, :size].T
+            chosen = columns[done : done + size * len(rows)].reshape(-1, size).T
+            done += size * len(rows)
             matrix = flat.take((which[rows] * p + chosen)[:, None] * p + chosen)
             weights[rows, chosen] = _eliminate(matrix, h[rows, chosen])
     return weights
@@ -117,8 +118,8 @@ def _eliminate(matrix: Floats, right: Floats) -> Floats:
         matrix[j + 1 :, j + 1 :] -= factor[:, None] * matrix[j, j + 1 :]
         right[j + 1 :] -= factor * right[j]
     for j in reversed(range(k)):
-        right[j] -= np.einsum("kn,kn->n", matrix[j, j + 1 :], right[j + 1 :])
         right[j] /= matrix[j, j]
+        right[:j] -= matrix[:j, j] * right[j]
     return right
 
 
