@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A7A7A")
 HATCHES = ("", "////", "....", "xxxx")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH_IN = 10.0  # of a figure as wide as the page
 ACCENT = "#D55E00"
 INK = "#22272E"
 PALE = "#D5D9DF"
