@@ -7,6 +7,7 @@ import pandas as pd
 
 from bidsapp.analysis.spec import Mode
 from bidsapp.errors import InputError
+from bidsapp.reports.between_models import comparison_blocks, component_blocks, unique_blocks
 from bidsapp.reports.blocks import (
     Album,
     RunFacts,
@@ -17,10 +18,11 @@ from bidsapp.reports.blocks import (
     settings_section,
     similarity_blocks,
 )
+from bidsapp.reports.choices import choice_blocks
 from bidsapp.reports.extras import comparator_tables
-from bidsapp.reports.figures import lag_curve
+from bidsapp.reports.figures import ERROR_BARS, lag_curve
 from bidsapp.reports.outputs import Outputs, read_columns
-from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed, table_of
+from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
 from bidsapp.reports.participant import mean_over_runs, region_counts
 from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
@@ -44,17 +46,19 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
         section("Quality", page.quality),
         section("Similarity", page.similarity),
         section("Beyond each other", page.unique),
+        section("Models in pairs", page.comparisons),
+        section("Components of layers", page.components),
         section("Lag between volumes", page.lag),
         *page.extras(),
         section(
             "Tables",
             page.similarity_table,
-            page.comparisons,
             page.split,
-            page.components,
-            page.frame_pairs,
+            page.component_table,
+            page.frame_pair_table,
             page.notes,
         ),
+        section("The paper's choices and these", page.choices),
         methods_section(outputs.analysis, facts),
         settings_section(facts),
     )
@@ -128,7 +132,8 @@ class _Page:
         # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
         bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == RECOMMENDED))
         legend = (
-            "Bars: mean over participants; error bars: SD; dots: participants. Grey band: noise "
+            f"Bars: mean over participants; error bars: {ERROR_BARS[self.facts.error_bars]}; dots: "
+            "participants. Grey band: noise "
             "ceiling from the mean of the other (lower) to all (upper) participants; dashed line: "
             f"noise ceiling as in the paper.{_stars(bars, modes)}"
         )
@@ -136,7 +141,9 @@ class _Page:
         if unread:
             yield Notes(unread)
         analysis = self.outputs.analysis
-        yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
+        yield from similarity_blocks(
+            self.album, analysis, bars, points, path, legend, self.facts.error_bars
+        )
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
 
@@ -160,37 +167,13 @@ class _Page:
         return (pd.concat(filled) if filled else empty), tuple(unread)
 
     def unique(self) -> Iterator[Block]:
-        """One matrix a region: rows are controls, columns targets; ordinary least squares."""
-        analysis = self.outputs.analysis
-        path = self.outputs.group_path("unique")
-        table = read_columns(path, ("mode", "fit", "roi", "control", "target", "r_mean"))
-        if table.empty:
-            yield Notes(("There is only one model: nothing to compare it with.",))
-            return
-        fit = "ols" if "ols" in analysis.fits else analysis.fits[0]
-        yield Text(
-            "Correlation of the column's model with what the row's model leaves of each region. "
-            "Controls fitted by ridge or nnls leave a part of themselves to the target: read ols."
-        )
-        for place, mode in enumerate(analysis.modes):
-            ours = table[(table["fit"] == fit) & (table["mode"] == mode)]
-            rows = [
-                (str(region), control, *self._beyond(its, control))
-                for region, its in ours.groupby("roi", sort=False)
-                for control in analysis.models
-            ]
-            yield Table(
-                header=("region", "control", *(f"target {name}" for name in analysis.models)),
-                rows=tuple(rows),
-                caption=f"Mean r with the residual, mode {mode}, fit {fit}",
-                source=self.album.relative(path),
-                folded=place > 0,
-            )
+        yield from unique_blocks(self.outputs, self.album)
 
-    def _beyond(self, table: pd.DataFrame, control: str) -> tuple[str, ...]:
-        own = table[table["control"] == control].set_index("target")["r_mean"]
-        models = self.outputs.analysis.models
-        return tuple("" if name == control else cell(float(own[name])) for name in models)
+    def comparisons(self) -> Iterator[Block]:
+        yield from comparison_blocks(self.outputs, self.album)
+
+    def components(self) -> Iterator[Block]:
+        yield from component_blocks(self.outputs, self.album)
 
     def lag(self) -> Iterator[Block]:
         path = self.outputs.group_path("lag")
@@ -229,28 +212,25 @@ class _Page:
     def similarity_table(self) -> Iterator[Block]:
         path, table = self._similarity()
         caption = f"Similarity: all {len(table)} rows"
-        yield table_of(table, caption, self.album.relative(path), folded=True)
-
-    def comparisons(self) -> Iterator[Block]:
-        path = self.outputs.group_path("comparisons")
-        table = read_columns(path, ("mode", "fit", "roi", "model_a", "model_b"))
-        caption = f"Models compared in pairs: all {len(table)} rows"
-        yield table_of(table, caption, self.album.relative(path), folded=True)
+        yield table_of(table, caption, self.album.relative(path), folded=True, sortable=True)
 
     def split(self) -> Iterator[Block]:
         yield self._whole("split", "Each model's part of the R² of all")
 
-    def components(self) -> Iterator[Block]:
+    def component_table(self) -> Iterator[Block]:
         yield self._whole("components", "Components of all models' layers")
 
-    def frame_pairs(self) -> Iterator[Block]:
+    def frame_pair_table(self) -> Iterator[Block]:
         yield self._whole("framepairs", "Pairs of moments that load most on the components")
 
     def _whole(self, desc: str, title: str) -> Table:
         path = self.outputs.group_path(desc)
         table = read_columns(path, ("mode",))
         caption = f"{title}: all {len(table)} rows"
-        return table_of(table, caption, self.album.relative(path), folded=True)
+        return table_of(table, caption, self.album.relative(path), folded=True, sortable=True)
+
+    def choices(self) -> Iterator[Block]:
+        yield from choice_blocks(self.outputs.analysis)
 
     def notes(self) -> Iterator[Block]:
         path, table = self._similarity()

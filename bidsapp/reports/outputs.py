@@ -22,7 +22,8 @@ TEXT = (
 NUMBERS = (
     "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
     "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "fd_mean",
-    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median",
+    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median", "diff_z", "pc1", "pc2", "rank", "onset_a",
+    "onset_b", "loading",
 )  # fmt: skip
 
 

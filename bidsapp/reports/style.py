@@ -4,14 +4,18 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+Line = Literal["-", "--", ":", "-."]
+
 # Okabe and Ito's colours for all kinds of colour vision, without the yellow, which print loses.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A7A7A")
 HATCHES = ("", "////", "....", "xxxx")
+LINES: tuple[Line, ...] = ("-", "--", ":", "-.")  # one for each hatch
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH_IN = 10.0  # of a figure as wide as the page
 ACCENT = "#D55E00"
@@ -60,6 +64,11 @@ class Look:
     hatch: str
     marker: str
 
+    @property
+    def line(self) -> Line:
+        """Dashes of its line: a hatched model's line is broken too."""
+        return LINES[HATCHES.index(self.hatch)]
+
 
 def model_looks(models: Sequence[str]) -> dict[str, Look]:
     """Give each model its look by its place in the analysis; hatches tell the later ones apart."""
@@ -101,3 +110,10 @@ def svg_text(figure: Figure, name: str) -> str:
         return re.sub(r'( id="| xlink:href="#|url\(#)([^")]+)', own_id, tag[0])
 
     return re.sub(r"<[^>]*>", own_ids, element)
+
+
+def described(svg: str, title: str, description: str) -> str:
+    """Return an SVG element with a title and a description of its own."""
+    told = f"<title>{escape(title)}</title>\n<desc>{escape(description)}</desc>\n"
+    end = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:end]}\n{told}{svg[end:].lstrip()}"

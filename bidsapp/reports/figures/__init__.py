@@ -1,8 +1,20 @@
 """Figures of results, each a pure function from tables or arrays to a matplotlib figure."""
 
 from bidsapp.reports.figures.autocorrelation import autocorrelation
-from bidsapp.reports.figures.bars import similarity_bars
+from bidsapp.reports.figures.bars import ERROR_BARS, similarity_bars
 from bidsapp.reports.figures.lag import lag_curve
+from bidsapp.reports.figures.matrices import matrix_of, unique_matrices
+from bidsapp.reports.figures.paths import component_paths
 from bidsapp.reports.figures.rdms import RDM_PIXELS, rdm_grid
 
-__all__ = ["RDM_PIXELS", "autocorrelation", "lag_curve", "rdm_grid", "similarity_bars"]
+__all__ = [
+    "ERROR_BARS",
+    "RDM_PIXELS",
+    "autocorrelation",
+    "component_paths",
+    "lag_curve",
+    "matrix_of",
+    "rdm_grid",
+    "similarity_bars",
+    "unique_matrices",
+]

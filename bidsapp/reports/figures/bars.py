@@ -12,9 +12,11 @@ from matplotlib.patches import Patch, Rectangle
 
 from bidsapp.arrays import Bools, Floats
 from bidsapp.reports.style import INK, PALE, STYLE, WIDTH_IN, Look, new_figure
+from bidsapp.settings import ErrorBars
 
 SIDE_BY_SIDE = 40  # bars in one panel up to which the modes stand beside each other
 BARS_IN_ROW = 80  # more are broken into rows
+ERROR_BARS: Mapping[ErrorBars, str] = {"sd": "SD", "se": "standard error"}
 GROUP_WIDTH = 0.8  # of the distance between two regions, filled with bars
 
 
@@ -25,6 +27,7 @@ def similarity_bars(
     regions: Sequence[str],
     looks: Mapping[str, Look],
     modes: Sequence[str],
+    error_bars: ErrorBars = "sd",
 ) -> Figure:
     """Draw each model's similarity to each region, one panel per mode.
 
@@ -33,12 +36,17 @@ def similarity_bars(
     bars
         One fit's rows with the columns ``mode``, ``roi``, ``model``, ``r_mean`` and ``r_sd`` (bar
         and error bar), and, if there are any, ``ceiling_lower``, ``ceiling_upper`` (band),
-        ``ceiling_paper`` (line) and ``p_null`` (star under .05).
+        ``ceiling_paper`` (line), ``p_null`` (star under .05) and ``n`` (for standard errors).
     points
         ``mode``, ``roi``, ``model`` and ``r``: what each bar is the mean of, drawn as dots.
     regions, looks, modes
         What is drawn, in this order.
+    error_bars
+        ``sd``, standard deviation, or ``se``, that over the root of ``n``.
     """
+    bars = bars.assign(spread=bars["r_sd"].astype(float))
+    if error_bars == "se":
+        bars["spread"] /= np.sqrt(bars["n"].astype(float))
     rows = _in_rows(regions, len(looks))
     beside = len(rows) == 1 and len(regions) * len(looks) <= SIDE_BY_SIDE
     panels = [(mode, row) for mode in modes for row in rows]
@@ -92,7 +100,7 @@ def _draw_bars(
         its = grid.xs(model, level="model")
         x = np.arange(len(regions)) - GROUP_WIDTH / 2 + (place + 0.5) * width
         height = its["r_mean"].to_numpy(float)
-        spread = np.nan_to_num(its["r_sd"].to_numpy(float))
+        spread = np.nan_to_num(its["spread"].to_numpy(float))
         axis.bar(x, height, width * 0.9, color=look.colour, hatch=look.hatch, linewidth=0, zorder=2)
         axis.errorbar(x, height, spread, fmt="none", ecolor=INK, elinewidth=0.8, zorder=4)
         clouds = [dots.get((region, model), np.empty(0)) for region in regions]
@@ -111,7 +119,9 @@ def _draw_bars(
             zorder=3,
         )
         if "p_null" in its:
-            _draw_stars(axis, x, height + spread, its["p_null"].to_numpy(float) < 0.05)
+            highest = [cloud.max(initial=-np.inf) for cloud in clouds]
+            top = np.maximum(height + spread, highest)
+            _draw_stars(axis, x, top, its["p_null"].to_numpy(float) < 0.05)
 
 
 def _draw_stars(axis: Axes, x: Floats, top: Floats, marked: Bools) -> None:

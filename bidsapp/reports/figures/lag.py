@@ -32,7 +32,7 @@ def lag_curve(table: pd.DataFrame, regions: Sequence[str], looks: Mapping[str, L
                 its["min_lag_s"],
                 its["r_mean"].astype(float),
                 color=look.colour,
-                linestyle="--" if look.hatch else "-",
+                linestyle=look.line,
                 marker=look.marker,
                 markersize=3,
                 linewidth=1.1,
@@ -49,7 +49,7 @@ def lag_curve(table: pd.DataFrame, regions: Sequence[str], looks: Mapping[str, L
             marker=look.marker,
             markersize=3,
             label=model,
-            linestyle="--" if look.hatch else "-",
+            linestyle=look.line,
         )
         for model, look in looks.items()
     ]
