@@ -21,6 +21,7 @@ from bidsapp.reports.blocks import (
 from bidsapp.reports.choices import choice_blocks
 from bidsapp.reports.extras import comparator_tables
 from bidsapp.reports.figures import ERROR_BARS, lag_curve
+from bidsapp.reports.frame_pairs import frame_pair_blocks
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
 from bidsapp.reports.participant import mean_over_runs, region_counts
@@ -37,9 +38,11 @@ _TO_READ = {
 }
 
 
-def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
-    """Return the group's page, section by section."""
-    page = _Page(outputs, facts)
+def group_sections(
+    outputs: Outputs, facts: RunFacts, stimuli: Path | None = None
+) -> tuple[Section, ...]:
+    """Return the group's page, section by section; frames are drawn from films in ``stimuli``."""
+    page = _Page(outputs, facts, stimuli)
     return (
         section("Summary", page.summary),
         section("Participants", page.participants),
@@ -47,7 +50,7 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
         section("Similarity", page.similarity),
         section("Beyond each other", page.unique),
         section("Models in pairs", page.comparisons),
-        section("Components of layers", page.components),
+        section("Components of layers", page.components, page.frame_pairs),
         section("Lag between volumes", page.lag),
         *page.extras(),
         section(
@@ -67,8 +70,9 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
 class _Page:
     """The group's parts; each raises InputError where its files are absent or odd."""
 
-    def __init__(self, outputs: Outputs, facts: RunFacts) -> None:
+    def __init__(self, outputs: Outputs, facts: RunFacts, stimuli: Path | None) -> None:
         self.outputs = outputs
+        self.stimuli = stimuli
         self.facts = facts
         self.album = Album(
             outputs.tree.root, lambda name: outputs.tree.path("group_figure", name=name)
@@ -174,6 +178,9 @@ class _Page:
 
     def components(self) -> Iterator[Block]:
         yield from component_blocks(self.outputs, self.album)
+
+    def frame_pairs(self) -> Iterator[Block]:
+        yield from frame_pair_blocks(self.outputs, self.album, self.stimuli)
 
     def lag(self) -> Iterator[Block]:
         path = self.outputs.group_path("lag")

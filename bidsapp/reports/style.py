@@ -97,7 +97,7 @@ def svg_text(figure: Figure, name: str) -> str:
     silent = {"Creator": None, "Date": None, "Format": None, "Type": None}
     with rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata=silent)
-    text = stream.getvalue()
+    text = re.sub(r'(?<= d=")[^"]+', _rounded, stream.getvalue())
     # Nothing refers to images by id, and two that look the same would have the same one.
     element = re.sub(r' id="image[0-9a-f]+"', "", text[text.index("<svg") :])
     prefix = re.sub(r"[^0-9a-zA-Z]+", "-", name)
@@ -110,6 +110,11 @@ def svg_text(figure: Figure, name: str) -> str:
         return re.sub(r'( id="| xlink:href="#|url\(#)([^")]+)', own_id, tag[0])
 
     return re.sub(r"<[^>]*>", own_ids, element)
+
+
+def _rounded(path: re.Match[str]) -> str:
+    """Round a path's coordinates to a hundredth of a point: nobody sees more."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
 
 
 def described(svg: str, title: str, description: str) -> str:

@@ -61,9 +61,8 @@ def test_bars_have_the_means_and_dots_the_points(bars: pd.DataFrame, points: pd.
             for bar in group
         ]
         np.testing.assert_allclose(sorted(heights), sorted(ours["r_mean"]))
-        dots = np.concatenate(
-            [cloud.get_offsets() for cloud in axis.collections if len(cloud.get_offsets())]
-        )
+        dots = [patch.get_path().vertices for patch in axis.patches if patch.get_gid() == "dots"]
+        dots = np.concatenate(dots)
         drawn = points[points["mode"] == mode]["r"]
         assert set(np.round(drawn, 6)) <= set(np.round(dots[:, 1], 6))
 

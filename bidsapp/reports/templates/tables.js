@@ -75,9 +75,16 @@
     table.parentElement.before(bar);
   }
 
-  for (const table of document.querySelectorAll("table.sortable")) {
-    const folded = table.closest("details");
-    if (folded && !folded.open) folded.addEventListener("toggle", () => prepare(table), { once: true });
-    else prepare(table);
+  function unfold(details, plain) {
+    // To a browser that runs scripts the content of <noscript> is text: the table's own source.
+    plain.insertAdjacentHTML("beforebegin", plain.textContent);
+    plain.remove();
+    details.querySelectorAll("table.sortable").forEach(prepare);
+  }
+
+  document.querySelectorAll("table.sortable").forEach(prepare);
+  for (const plain of document.querySelectorAll("details > noscript")) {
+    const details = plain.parentElement;
+    details.addEventListener("toggle", () => unfold(details, plain), { once: true });
   }
 })();
