@@ -327,6 +327,12 @@ def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     return MadeUp(OutputTree(root), small_analysis()).write()
 
 
+@pytest.fixture
+def blank(tmp_path: Path) -> MadeUp:
+    """Nothing written yet: for tests that need a table or two."""
+    return MadeUp(OutputTree(tmp_path), small_analysis())
+
+
 def texts_of_svg(svg: str) -> list[str]:
     """Return every piece of text of an SVG; fail where it is no valid XML."""
     found: list[str] = []
