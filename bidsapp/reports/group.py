@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsapp.analysis.spec import Mode
+from bidsapp.analysis.spec import Analysis, Mode
 from bidsapp.errors import InputError
 from bidsapp.reports.between_models import comparison_blocks, component_blocks, unique_blocks
 from bidsapp.reports.blocks import (
@@ -27,6 +27,7 @@ from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, list
 from bidsapp.reports.participant import mean_over_runs, region_counts
 from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
+from bidsapp.reports.surface import surface_blocks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
 SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "p_null", "note")
@@ -39,15 +40,16 @@ _TO_READ = {
 
 
 def group_sections(
-    outputs: Outputs, facts: RunFacts, stimuli: Path | None = None
+    outputs: Outputs, facts: RunFacts, stimuli: Path | None = None, atlas: Path | None = None
 ) -> tuple[Section, ...]:
-    """Return the group's page, section by section; frames are drawn from films in ``stimuli``."""
-    page = _Page(outputs, facts, stimuli)
+    """Return the group's page, section by section; see `report.group_report`."""
+    page = _Page(outputs, facts, stimuli, atlas)
     return (
         section("Summary", page.summary),
         section("Participants", page.participants),
         section("Quality", page.quality),
         section("Similarity", page.similarity),
+        section("On the cortex", page.surface),
         section("Beyond each other", page.unique),
         section("Models in pairs", page.comparisons),
         section("Components of layers", page.components, page.frame_pairs),
@@ -70,9 +72,12 @@ def group_sections(
 class _Page:
     """The group's parts; each raises InputError where its files are absent or odd."""
 
-    def __init__(self, outputs: Outputs, facts: RunFacts, stimuli: Path | None) -> None:
+    def __init__(
+        self, outputs: Outputs, facts: RunFacts, stimuli: Path | None, atlas: Path | None
+    ) -> None:
         self.outputs = outputs
         self.stimuli = stimuli
+        self.atlas = atlas
         self.facts = facts
         self.album = Album(
             outputs.tree.root, lambda name: outputs.tree.path("group_figure", name=name)
@@ -142,8 +147,9 @@ class _Page:
             f"noise ceiling as in the paper.{_stars(bars, modes)}"
         )
         points, unread = self._points()
-        if unread:
-            yield Notes(unread)
+        said = (*unread, *_without_values(bars, self.outputs.analysis))
+        if said:
+            yield Notes(said)
         analysis = self.outputs.analysis
         yield from similarity_blocks(
             self.album, analysis, bars, points, path, legend, self.facts.error_bars
@@ -169,6 +175,10 @@ class _Page:
         empty = pd.DataFrame(columns=["mode", "fit", "roi", "model", "r"])
         filled = [table for table in found if not table.empty]
         return (pd.concat(filled) if filled else empty), tuple(unread)
+
+    def surface(self) -> Iterator[Block]:
+        path, table = self._similarity()
+        yield from surface_blocks(self.outputs, self.album, table, path, self.atlas)
 
     def unique(self) -> Iterator[Block]:
         yield from unique_blocks(self.outputs, self.album)
@@ -248,6 +258,20 @@ class _Page:
             caption="Notes in the similarity table",
             source=self.album.relative(path),
         )
+
+
+def _without_values(bars: pd.DataFrame, analysis: Analysis) -> Iterator[str]:
+    """Name regions and models that have no similarity at all: nobody's region, a failed model."""
+    there = bars[bars["r_mean"].notna()]
+    if there.empty:
+        return
+    for what, column, names in (
+        ("region", "roi", analysis.region_names),
+        ("model", "model", analysis.models),
+    ):
+        absent = [name for name in names if name not in set(there[column])]
+        if absent:
+            yield f"Without any similarity, and so not drawn: {what} {listed(absent)}."
 
 
 def _stars(bars: pd.DataFrame, modes: Sequence[Mode]) -> str:

@@ -50,7 +50,11 @@ def participant_report(
 
 
 def group_report(
-    tree: OutputTree, analysis: Analysis, facts: RunFacts, stimuli: Path | None = None
+    tree: OutputTree,
+    analysis: Analysis,
+    facts: RunFacts,
+    stimuli: Path | None = None,
+    atlas: Path | None = None,
 ) -> Path:
     """Write the group's page and its figures from the tables in the tree of outputs.
 
@@ -62,13 +66,15 @@ def group_report(
         What was run, and how.
     stimuli
         Folder of the films; None leaves pictures of film frames out, and says so.
+    atlas
+        Folder of the atlas; None leaves its areas on the cortex out, and says so.
 
     Returns
     -------
     Path
         ``group.html``. A table that is absent or lacks a column is named in its place.
     """
-    sections = group_sections(Outputs(tree, analysis, facts.space), facts, stimuli)
+    sections = group_sections(Outputs(tree, analysis, facts.space), facts, stimuli, atlas)
     page = render("Group", _subtitle(analysis), sections, facts.version)
     path = tree.path("group_report")
     write_text(path, page)

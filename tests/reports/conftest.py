@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import (
@@ -20,6 +21,8 @@ from bidsapp.dataset.derivatives import (
     write_table,
 )
 from bidsapp.reports.report import RunFacts
+from bidsapp.rois.template import AFFINE as TEMPLATE_AFFINE
+from bidsapp.rois.template import mask_in_template
 from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import group_quality_table
 
@@ -120,6 +123,9 @@ class MadeUp:
                 space="T1w", label=region.name,
             )  # fmt: skip
             write_image(path, mask, AFFINE, REFERENCE)
+            path = path.with_name(path.name.replace("T1w", self.analysis.functional.template))
+            unmoved = SimpleITK.Transform(3, SimpleITK.sitkIdentity)
+            write_image(path, mask_in_template(mask, AFFINE, unmoved), TEMPLATE_AFFINE, {})
         dseg = np.zeros(SHAPE, int)
         for index, _ in enumerate(self.analysis.atlas.regions, 1):
             for side in (-1, 1):

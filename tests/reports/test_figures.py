@@ -61,7 +61,7 @@ def test_bars_have_the_means_and_dots_the_points(bars: pd.DataFrame, points: pd.
             for bar in group
         ]
         np.testing.assert_allclose(sorted(heights), sorted(ours["r_mean"]))
-        dots = [patch.get_path().vertices for patch in axis.patches if patch.get_gid() == "dots"]
+        dots = [patch.get_path().vertices for patch in axis.patches if patch.get_label() == "_dots"]
         dots = np.concatenate(dots)
         drawn = points[points["mode"] == mode]["r"]
         assert set(np.round(drawn, 6)) <= set(np.round(dots[:, 1], 6))

@@ -137,8 +137,8 @@ def test_quality_is_flagged_on_both_pages(participant_page: Page, group_page: Pa
 
 
 def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
-    # Bars of two sets and two fits, matrices of two modes, paths, lags of two fits.
-    assert len(group_page.svgs) == 2 * 2 + 2 + 1 + 2
+    # Bars of two sets and two fits, the cortex, matrices of two modes, paths, lags of two fits.
+    assert len(group_page.svgs) == 2 * 2 + 1 + 2 + 1 + 2
     for participant in made_up.participants:
         assert f"sub-{participant}" in group_page.text
 
@@ -153,7 +153,7 @@ def test_stars_are_for_p_null_of_robust_alone(made_up, facts, group_page: Page) 
 
 def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
     root = made_up.tree.root
-    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 9)):
+    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 10)):
         figures = sorted((root / folder / "figures").glob("*.svg"))
         assert len(figures) == count
         text = (root / page).read_text(encoding="utf-8")
@@ -290,3 +290,46 @@ def test_pages_of_one_mode_speak_of_it_alone(lean, facts, mode: str) -> None:
         assert ("left out of the mode robust" in page.text) == (
             mode == "robust" and page.text.startswith("sub-01")
         )
+
+
+def test_a_group_of_one_says_that_there_are_no_tests(lean, facts) -> None:
+    ours = replace(lean, participants=("01",)).write()
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Fewer than two participants: there are no tests and no noise ceilings." in page.text
+    assert "similarity-atlas-ols.svg" in page.text
+
+
+def test_a_region_of_nobody_and_a_failed_model_are_named_and_the_rest_is_drawn(lean, facts) -> None:
+    ours = lean.write()
+    failed = ours.analysis.models[0]
+    for desc, columns in {
+        "similarity": ("roi", "model"), "unique": ("roi", "target"), "lag": ("roi", "model"),
+    }.items():  # fmt: skip
+        path = ours.tree.path("group_stats", task="movie", desc=desc)
+        table = pd.read_csv(path, sep="\t", keep_default_na=False)
+        gone = (table[columns[0]] == "hV4") | (table[columns[1]] == failed)
+        table.loc[gone, "r_mean"] = "n/a"
+        table.to_csv(path, sep="\t", index=False)
+    path = ours.tree.path("group_stats", task="movie", desc="components")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table[table["model"] != failed].to_csv(path, sep="\t", index=False)
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Without any similarity, and so not drawn: region hV4." in page.text
+    assert f"Without any similarity, and so not drawn: model {failed}." in page.text
+    assert f"has no layers of {failed}." in page.text
+    assert len(page.svgs) == 1 + 2 + 1 + 1  # bars, matrices of two modes, paths, lags
+
+
+@pytest.mark.parametrize(
+    ("desc", "column", "figures"), [("components", "pc2", 4), ("unique", "target", 3)]
+)
+def test_a_column_missing_in_one_table_costs_its_figures_alone(
+    lean, facts, desc: str, column: str, figures: int
+) -> None:
+    ours = lean.write()
+    path = ours.tree.path("group_stats", task="movie", desc=desc)
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table.drop(columns=column).to_csv(path, sep="\t", index=False)
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert f"lacks the column '{column}'" in page.text
+    assert len(page.svgs) == figures

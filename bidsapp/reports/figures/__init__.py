@@ -7,6 +7,7 @@ from bidsapp.reports.figures.matrices import matrix_of, unique_matrices
 from bidsapp.reports.figures.moments import Moment, moment_pairs
 from bidsapp.reports.figures.paths import component_paths
 from bidsapp.reports.figures.rdms import RDM_PIXELS, rdm_grid
+from bidsapp.reports.figures.surface import on_surface, surface_map, winners
 
 __all__ = [
     "ERROR_BARS",
@@ -17,7 +18,10 @@ __all__ = [
     "lag_curve",
     "matrix_of",
     "moment_pairs",
+    "on_surface",
     "rdm_grid",
     "similarity_bars",
+    "surface_map",
     "unique_matrices",
+    "winners",
 ]

@@ -125,7 +125,7 @@ def _draw_dots(axis: Axes, x: Floats, y: Floats, size: float) -> None:
     path.should_simplify = False
     for width, colour in ((size + 1, INK), (size, "white")):
         dots = PathPatch(path, edgecolor=colour, linewidth=width, capstyle="round", zorder=3)
-        dots.set_gid("dots")
+        dots.set_label("_dots")
         axis.add_patch(dots)
 
 
