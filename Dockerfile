@@ -14,7 +14,7 @@ WORKDIR /opt/moviersa
 COPY pyproject.toml constraints.txt README.md ./
 COPY bidsapp ./bidsapp
 RUN python3 -m venv /opt/venv \
- && pip install --no-cache-dir --constraint constraints.txt ".[demo]"
+ && pip install --no-cache-dir --constraint constraints.txt .
 
 # Any user and a read-only root: whatever is written goes to the output and work directories.
 ENV PYTHONDONTWRITEBYTECODE=1

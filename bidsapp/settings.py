@@ -14,6 +14,7 @@ from bidsapp import __version__
 from bidsapp.errors import UsageError
 
 Level = Literal["stimulus", "participant", "group"]
+ErrorBars = Literal["sd", "se"]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 # What datasets are called on the command line and in BIDS URIs.
@@ -61,6 +62,7 @@ class Settings(BaseModel):
     nipype_plugin_file: Path | None = None
     stop_on_first_crash: bool = False
     random_seed: int = 0
+    error_bars: ErrorBars = "sd"
     dry_run: bool = False
     boilerplate_only: bool = False
     verbose: int = 0

@@ -30,7 +30,7 @@ def main(target: Path) -> None:
             "constraints.txt",
             "--compile-bytecode",
             "--editable",
-            ".[demo,test,lint]",
+            ".[test,lint]",
         ],
         check=True,
     )

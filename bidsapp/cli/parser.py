@@ -143,6 +143,10 @@ def _how(parser: Parser) -> None:
         group, "--random-seed", type=int,
         help="seed of the bootstrap, the shifts of p_null, and the sign flips (default: 0)",
     )  # fmt: skip
+    _option(
+        group, "--error-bars", choices=("sd", "se"),
+        help="of the group's bars: standard deviation (default) or standard error",
+    )  # fmt: skip
     for flag, text in (
         ("--stop-on-first-crash", "stop at the first error instead of finishing the rest"),
         ("--skip-bids-validation", "do not run the BIDS validator on BIDS_DIR"),

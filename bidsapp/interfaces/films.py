@@ -144,6 +144,7 @@ class ModelRDMs(SimpleInterface):
                 "model": model,
                 "run": film.run,
                 "film": film.film.name,
+                "first_frame_s": f"{film.first_frame_s:.3f}",
                 "made_from": self.inputs.made_from[model],
             },
             dissimilarity,

@@ -10,7 +10,7 @@ from nipype.interfaces.base import Bunch, File, SimpleInterface, traits
 
 from bidsapp.analysis.spec import FunctionalRegions
 from bidsapp.arrays import Bools, Floats
-from bidsapp.dataset.derivatives import write_image
+from bidsapp.dataset.derivatives import STANDARD_SPACES, write_image
 from bidsapp.interfaces.masks import read_mask
 from bidsapp.interfaces.regions import (
     RegionsInputSpec,
@@ -22,6 +22,7 @@ from bidsapp.interfaces.regions import (
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
 from bidsapp.rois.images import same_grid
+from bidsapp.rois.template import AFFINE, mask_in_template
 from bidsapp.tables.regions import functional_rows
 
 
@@ -65,6 +66,14 @@ class FunctionalRegionMasks(SimpleInterface):
             )
             described = {**metadata, "SphereRadius": spec.sphere_of(region.name)}
             self._write(path, region, affine, described)
+            if spec.template != self.inputs.space and spec.template in STANDARD_SPACES:
+                there = {"space": spec.template, "hemi": name.hemisphere, "label": name.label}
+                there |= {"desc": f"top{region.wanted}"}
+                _write_in_template(
+                    tree.path("region_mask", **(self.inputs.entities | there)),
+                    mask_in_template(region.mask, affine, transforms.to_template),
+                    metadata,
+                )
         by_run = [
             {region.name: region.mask for region in on_grid(*read_mask(path))}
             for path in self.inputs.movie_masks
@@ -99,6 +108,12 @@ class FunctionalRegionMasks(SimpleInterface):
             "Flags": list(region.flags),
         }
         write_image(path, region.mask, affine, described)
+
+
+def _write_in_template(path: Path, mask: Bools, metadata: Mapping[str, Any]) -> None:
+    """Write a mask for the group's figure; results are made from the participant's own."""
+    described = {key: its for key, its in metadata.items() if key != "SpatialReference"}
+    write_image(path, mask, AFFINE, {**described, "Type": "ROI"})
 
 
 def _read_maps(paths: Mapping[str, str]) -> dict[str, Floats]:

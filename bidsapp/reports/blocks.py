@@ -24,7 +24,8 @@ from bidsapp.reports.page import (
     cell,
     listed,
 )
-from bidsapp.reports.style import model_looks, svg_text
+from bidsapp.reports.style import described, model_looks, svg_text
+from bidsapp.settings import ErrorBars
 from bidsapp.vision.catalogue import ClipInput
 
 _MODES: dict[Mode, str] = {
@@ -55,6 +56,8 @@ class RunFacts:
         Space of the outputs, such as ``T1w``.
     inputs
         What each network is given, by the model's name, as far as known.
+    error_bars
+        Of the group's bars: standard deviation or standard error.
     """
 
     version: str
@@ -64,6 +67,7 @@ class RunFacts:
     warnings: tuple[str, ...] = ()
     space: str = "T1w"
     inputs: Mapping[str, ClipInput] = field(default_factory=dict)
+    error_bars: ErrorBars = "sd"
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,11 @@ class Album:
     def picture(
         self, name: str, figure: Figure, *, alt: str, caption: str, source: Path, folded: str = ""
     ) -> Picture:
-        """Save a figure as SVG and return it for the page."""
+        """Save a figure as SVG, which says itself what it shows, and return it for the page."""
         svg = svg_text(figure, name)
         path = self.place(name)
-        write_text(path, XML + svg)
+        told = f"{caption} Drawn from {self.relative(source)}."
+        write_text(path, XML + described(svg, alt, told))
         return Picture(svg, alt, caption, self.relative(path), self.relative(source), folded)
 
     def relative(self, path: Path) -> str:
@@ -113,6 +118,7 @@ def similarity_blocks(
     points: pd.DataFrame,
     source: Path,
     legend: str,
+    error_bars: ErrorBars = "sd",
 ) -> Iterator[Block]:
     """Draw similarity for each set of regions and fit, the first fit open and the others folded.
 
@@ -124,6 +130,8 @@ def similarity_blocks(
         ``mode fit roi model r``.
     legend
         What bars, error bars and dots are.
+    error_bars
+        Standard deviation or standard error.
     """
     if not bars["r_mean"].notna().any():
         yield Notes((f"{album.relative(source)} holds no similarity: nothing to draw.",))
@@ -137,6 +145,7 @@ def similarity_blocks(
                 regions,
                 model_looks(analysis.models),
                 analysis.modes,
+                error_bars,
             )
             yield album.picture(
                 f"similarity-{name}-{fit}",

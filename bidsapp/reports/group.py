@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsapp.analysis.spec import Mode
+from bidsapp.analysis.spec import Analysis, Mode
 from bidsapp.errors import InputError
+from bidsapp.reports.between_models import comparison_blocks, component_blocks, unique_blocks
 from bidsapp.reports.blocks import (
     Album,
     RunFacts,
@@ -17,13 +18,16 @@ from bidsapp.reports.blocks import (
     settings_section,
     similarity_blocks,
 )
+from bidsapp.reports.choices import choice_blocks
 from bidsapp.reports.extras import comparator_tables
-from bidsapp.reports.figures import lag_curve
+from bidsapp.reports.figures import ERROR_BARS, lag_curve
+from bidsapp.reports.frame_pairs import frame_pair_blocks
 from bidsapp.reports.outputs import Outputs, read_columns
-from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed, table_of
+from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, listed, table_of
 from bidsapp.reports.participant import mean_over_runs, region_counts
 from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
+from bidsapp.reports.surface import surface_blocks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
 SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "p_null", "note")
@@ -35,26 +39,31 @@ _TO_READ = {
 }
 
 
-def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
-    """Return the group's page, section by section."""
-    page = _Page(outputs, facts)
+def group_sections(
+    outputs: Outputs, facts: RunFacts, stimuli: Path | None = None, atlas: Path | None = None
+) -> tuple[Section, ...]:
+    """Return the group's page, section by section; see `report.group_report`."""
+    page = _Page(outputs, facts, stimuli, atlas)
     return (
         section("Summary", page.summary),
         section("Participants", page.participants),
         section("Quality", page.quality),
         section("Similarity", page.similarity),
+        section("On the cortex", page.surface),
         section("Beyond each other", page.unique),
+        section("Models in pairs", page.comparisons),
+        section("Components of layers", page.components, page.frame_pairs),
         section("Lag between volumes", page.lag),
         *page.extras(),
         section(
             "Tables",
             page.similarity_table,
-            page.comparisons,
             page.split,
-            page.components,
-            page.frame_pairs,
+            page.component_table,
+            page.frame_pair_table,
             page.notes,
         ),
+        section("The paper's choices and these", page.choices),
         methods_section(outputs.analysis, facts),
         settings_section(facts),
     )
@@ -63,8 +72,12 @@ def group_sections(outputs: Outputs, facts: RunFacts) -> tuple[Section, ...]:
 class _Page:
     """The group's parts; each raises InputError where its files are absent or odd."""
 
-    def __init__(self, outputs: Outputs, facts: RunFacts) -> None:
+    def __init__(
+        self, outputs: Outputs, facts: RunFacts, stimuli: Path | None, atlas: Path | None
+    ) -> None:
         self.outputs = outputs
+        self.stimuli = stimuli
+        self.atlas = atlas
         self.facts = facts
         self.album = Album(
             outputs.tree.root, lambda name: outputs.tree.path("group_figure", name=name)
@@ -128,15 +141,19 @@ class _Page:
         # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
         bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == RECOMMENDED))
         legend = (
-            "Bars: mean over participants; error bars: SD; dots: participants. Grey band: noise "
+            f"Bars: mean over participants; error bars: {ERROR_BARS[self.facts.error_bars]}; dots: "
+            "participants. Grey band: noise "
             "ceiling from the mean of the other (lower) to all (upper) participants; dashed line: "
             f"noise ceiling as in the paper.{_stars(bars, modes)}"
         )
         points, unread = self._points()
-        if unread:
-            yield Notes(unread)
+        said = (*unread, *_without_values(bars, self.outputs.analysis))
+        if said:
+            yield Notes(said)
         analysis = self.outputs.analysis
-        yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
+        yield from similarity_blocks(
+            self.album, analysis, bars, points, path, legend, self.facts.error_bars
+        )
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
 
@@ -159,38 +176,21 @@ class _Page:
         filled = [table for table in found if not table.empty]
         return (pd.concat(filled) if filled else empty), tuple(unread)
 
-    def unique(self) -> Iterator[Block]:
-        """One matrix a region: rows are controls, columns targets; ordinary least squares."""
-        analysis = self.outputs.analysis
-        path = self.outputs.group_path("unique")
-        table = read_columns(path, ("mode", "fit", "roi", "control", "target", "r_mean"))
-        if table.empty:
-            yield Notes(("There is only one model: nothing to compare it with.",))
-            return
-        fit = "ols" if "ols" in analysis.fits else analysis.fits[0]
-        yield Text(
-            "Correlation of the column's model with what the row's model leaves of each region. "
-            "Controls fitted by ridge or nnls leave a part of themselves to the target: read ols."
-        )
-        for place, mode in enumerate(analysis.modes):
-            ours = table[(table["fit"] == fit) & (table["mode"] == mode)]
-            rows = [
-                (str(region), control, *self._beyond(its, control))
-                for region, its in ours.groupby("roi", sort=False)
-                for control in analysis.models
-            ]
-            yield Table(
-                header=("region", "control", *(f"target {name}" for name in analysis.models)),
-                rows=tuple(rows),
-                caption=f"Mean r with the residual, mode {mode}, fit {fit}",
-                source=self.album.relative(path),
-                folded=place > 0,
-            )
+    def surface(self) -> Iterator[Block]:
+        path, table = self._similarity()
+        yield from surface_blocks(self.outputs, self.album, table, path, self.atlas)
 
-    def _beyond(self, table: pd.DataFrame, control: str) -> tuple[str, ...]:
-        own = table[table["control"] == control].set_index("target")["r_mean"]
-        models = self.outputs.analysis.models
-        return tuple("" if name == control else cell(float(own[name])) for name in models)
+    def unique(self) -> Iterator[Block]:
+        yield from unique_blocks(self.outputs, self.album)
+
+    def comparisons(self) -> Iterator[Block]:
+        yield from comparison_blocks(self.outputs, self.album)
+
+    def components(self) -> Iterator[Block]:
+        yield from component_blocks(self.outputs, self.album)
+
+    def frame_pairs(self) -> Iterator[Block]:
+        yield from frame_pair_blocks(self.outputs, self.album, self.stimuli)
 
     def lag(self) -> Iterator[Block]:
         path = self.outputs.group_path("lag")
@@ -229,28 +229,25 @@ class _Page:
     def similarity_table(self) -> Iterator[Block]:
         path, table = self._similarity()
         caption = f"Similarity: all {len(table)} rows"
-        yield table_of(table, caption, self.album.relative(path), folded=True)
-
-    def comparisons(self) -> Iterator[Block]:
-        path = self.outputs.group_path("comparisons")
-        table = read_columns(path, ("mode", "fit", "roi", "model_a", "model_b"))
-        caption = f"Models compared in pairs: all {len(table)} rows"
-        yield table_of(table, caption, self.album.relative(path), folded=True)
+        yield table_of(table, caption, self.album.relative(path), folded=True, sortable=True)
 
     def split(self) -> Iterator[Block]:
         yield self._whole("split", "Each model's part of the R² of all")
 
-    def components(self) -> Iterator[Block]:
+    def component_table(self) -> Iterator[Block]:
         yield self._whole("components", "Components of all models' layers")
 
-    def frame_pairs(self) -> Iterator[Block]:
+    def frame_pair_table(self) -> Iterator[Block]:
         yield self._whole("framepairs", "Pairs of moments that load most on the components")
 
     def _whole(self, desc: str, title: str) -> Table:
         path = self.outputs.group_path(desc)
         table = read_columns(path, ("mode",))
         caption = f"{title}: all {len(table)} rows"
-        return table_of(table, caption, self.album.relative(path), folded=True)
+        return table_of(table, caption, self.album.relative(path), folded=True, sortable=True)
+
+    def choices(self) -> Iterator[Block]:
+        yield from choice_blocks(self.outputs.analysis)
 
     def notes(self) -> Iterator[Block]:
         path, table = self._similarity()
@@ -261,6 +258,20 @@ class _Page:
             caption="Notes in the similarity table",
             source=self.album.relative(path),
         )
+
+
+def _without_values(bars: pd.DataFrame, analysis: Analysis) -> Iterator[str]:
+    """Name regions and models that have no similarity at all: nobody's region, a failed model."""
+    there = bars[bars["r_mean"].notna()]
+    if there.empty:
+        return
+    for what, column, names in (
+        ("region", "roi", analysis.region_names),
+        ("model", "model", analysis.models),
+    ):
+        absent = [name for name in names if name not in set(there[column])]
+        if absent:
+            yield f"Without any similarity, and so not drawn: {what} {listed(absent)}."
 
 
 def _stars(bars: pd.DataFrame, modes: Sequence[Mode]) -> str:

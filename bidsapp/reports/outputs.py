@@ -8,11 +8,14 @@ from typing import Any
 import nibabel
 import numpy as np
 import pandas as pd
+import SimpleITK
 
 from bidsapp.analysis.spec import Analysis
+from bidsapp.arrays import Bools
 from bidsapp.dataset.derivatives import OutputTree, desc_labels, read_table
 from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
+from bidsapp.rois.template import SHAPE, mask_in_template
 
 TEXT = (
     "participant", "mode", "method", "fit", "roi", "model", "model_a", "model_b", "control",
@@ -22,7 +25,8 @@ TEXT = (
 NUMBERS = (
     "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
     "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "fd_mean",
-    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median",
+    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median", "diff_z", "pc1", "pc2", "rank", "onset_a",
+    "onset_b", "loading",
 )  # fmt: skip
 
 
@@ -86,18 +90,34 @@ class Outputs:
 
     def masks(self, participant: str, kind: str) -> dict[str, Volume]:
         """Read the functional regions' masks, or the given ones, that were written."""
+        return self._masks(participant, kind, self.space)
+
+    def _masks(self, participant: str, kind: str, space: str) -> dict[str, Volume]:
         folder = self.tree.root / f"sub-{participant}"
         masks = {}
         for region in self.analysis.regions.get(kind, ()):
             hemi = f"_hemi-{region.hemisphere}" if region.hemisphere else ""
             # One mask a region, whatever localizer runs its name holds.
             which = "given" if kind == "mask" else "top*"
-            name = f"*{hemi}_space-{self.space}_label-{region.label}_desc-{which}_mask.nii.gz"
+            name = f"*{hemi}_space-{space}_label-{region.label}_desc-{which}_mask.nii.gz"
             path = next(iter(sorted(folder.rglob(name))), None)
             if path is not None:
                 volume = read_volume(path)
                 masks[region.name] = Volume(volume.data > 0, volume.affine)
         return masks
+
+    def template_masks(self, participant: str) -> dict[str, Bools]:
+        """Read the functional regions' masks in their template, on its common grid."""
+        space = self.analysis.functional.template
+        if space == self.space:
+            masks = self.masks(participant, "functional")
+            unmoved = SimpleITK.Transform(3, SimpleITK.sitkIdentity)
+            return {
+                name: mask_in_template(mask.data > 0, mask.affine, unmoved)
+                for name, mask in masks.items()
+            }
+        masks = self._masks(participant, "functional", space)
+        return {name: mask.data > 0 for name, mask in masks.items() if mask.data.shape == SHAPE}
 
     def atlas_masks(self, participant: str) -> dict[str, Volume]:
         """Read the atlas regions of the participant."""

@@ -1,8 +1,10 @@
 """Pages as data: what a report holds, and how it becomes one self-contained HTML file."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from typing import ClassVar
@@ -40,7 +42,11 @@ class Notes:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; a folded table opens by its caption. ``strong`` holds (row, column)."""
+    """Rows of text; a folded table opens by its caption. ``strong`` holds (row, column).
+
+    A sortable one can be sorted and filtered where the browser runs scripts. Long texts stand in
+    several lines in a wrapped one.
+    """
 
     kind: ClassVar[str] = "table"
     header: tuple[str, ...]
@@ -49,6 +55,8 @@ class Table:
     source: str = ""
     folded: bool = False
     strong: frozenset[tuple[int, int]] = frozenset()
+    sortable: bool = False
+    wrapped: bool = False
 
 
 @dataclass(frozen=True)
@@ -116,27 +124,54 @@ def render(title: str, subtitle: str, sections: Sequence[Section], version: str)
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = files("bidsapp.reports").joinpath("templates/style.css").read_text(encoding="utf-8")
-    # The style sheet is ours, and inside <style> it must not be escaped.
+    style, script = _template("style.css"), ""
+    if any(
+        isinstance(block, Table) and block.sortable for part in sections for block in part.blocks
+    ):
+        script = _template("tables.js")
+    # Style sheet and script are ours, and must stand in the page as they are.
     page = environment.get_template("page.html").render(
         title=title,
         subtitle=subtitle,
         sections=sections,
         version=version,
+        policy=_policy(script),
         style=Markup(style),  # noqa: S704
+        script=Markup(script),  # noqa: S704
     )
     return page + "\n"
 
 
+def _template(name: str) -> str:
+    return files("bidsapp.reports").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """Let the browser load nothing from anywhere, and run no script but our own."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    ours = f"'sha256-{digest}'" if script else "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {ours}; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
 def table_of(
-    table: pd.DataFrame, caption: str, source: str = "", *, folded: bool = False, digits: int = 3
+    table: pd.DataFrame,
+    caption: str,
+    source: str = "",
+    *,
+    folded: bool = False,
+    sortable: bool = False,
+    digits: int = 3,
 ) -> Table:
     """Return a table as a block: numbers rounded, n/a for what is missing."""
     rows = tuple(
         tuple(cell(value, digits) for value in row)
         for row in table.itertuples(index=False, name=None)
     )
-    return Table(tuple(map(str, table.columns)), rows, caption, source, folded)
+    header = tuple(map(str, table.columns))
+    return Table(header, rows, caption, source, folded, sortable=sortable)
 
 
 def cell(value: object, digits: int = 3) -> str:

@@ -49,15 +49,32 @@ def participant_report(
     return path
 
 
-def group_report(tree: OutputTree, analysis: Analysis, facts: RunFacts) -> Path:
+def group_report(
+    tree: OutputTree,
+    analysis: Analysis,
+    facts: RunFacts,
+    stimuli: Path | None = None,
+    atlas: Path | None = None,
+) -> Path:
     """Write the group's page and its figures from the tables in the tree of outputs.
+
+    Parameters
+    ----------
+    tree
+        The outputs; tables, RDM files' records and masks are read from it.
+    analysis, facts
+        What was run, and how.
+    stimuli
+        Folder of the films; None leaves pictures of film frames out, and says so.
+    atlas
+        Folder of the atlas; None leaves its areas on the cortex out, and says so.
 
     Returns
     -------
     Path
         ``group.html``. A table that is absent or lacks a column is named in its place.
     """
-    sections = group_sections(Outputs(tree, analysis, facts.space), facts)
+    sections = group_sections(Outputs(tree, analysis, facts.space), facts, stimuli, atlas)
     page = render("Group", _subtitle(analysis), sections, facts.version)
     path = tree.path("group_report")
     write_text(path, page)

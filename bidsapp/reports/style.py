@@ -4,15 +4,20 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import Any, Literal
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+Line = Literal["-", "--", ":", "-."]
+
 # Okabe and Ito's colours for all kinds of colour vision, without the yellow, which print loses.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7A7A7A")
 HATCHES = ("", "////", "....", "xxxx")
+LINES: tuple[Line, ...] = ("-", "--", ":", "-.")  # one for each hatch
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH_IN = 10.0  # of a figure as wide as the page
 ACCENT = "#D55E00"
 INK = "#22272E"
 PALE = "#D5D9DF"
@@ -59,6 +64,11 @@ class Look:
     hatch: str
     marker: str
 
+    @property
+    def line(self) -> Line:
+        """Dashes of its line: a hatched model's line is broken too."""
+        return LINES[HATCHES.index(self.hatch)]
+
 
 def model_looks(models: Sequence[str]) -> dict[str, Look]:
     """Give each model its look by its place in the analysis; hatches tell the later ones apart."""
@@ -87,7 +97,7 @@ def svg_text(figure: Figure, name: str) -> str:
     silent = {"Creator": None, "Date": None, "Format": None, "Type": None}
     with rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata=silent)
-    text = stream.getvalue()
+    text = re.sub(r'(?<= d=")[^"]+', _rounded, stream.getvalue())
     # Nothing refers to images by id, and two that look the same would have the same one.
     element = re.sub(r' id="image[0-9a-f]+"', "", text[text.index("<svg") :])
     prefix = re.sub(r"[^0-9a-zA-Z]+", "-", name)
@@ -100,3 +110,15 @@ def svg_text(figure: Figure, name: str) -> str:
         return re.sub(r'( id="| xlink:href="#|url\(#)([^")]+)', own_id, tag[0])
 
     return re.sub(r"<[^>]*>", own_ids, element)
+
+
+def _rounded(path: re.Match[str]) -> str:
+    """Round a path's coordinates to a hundredth of a point: nobody sees more."""
+    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
+
+
+def described(svg: str, title: str, description: str) -> str:
+    """Return an SVG element with a title and a description of its own."""
+    told = f"<title>{escape(title)}</title>\n<desc>{escape(description)}</desc>\n"
+    end = svg.index(">", svg.index("<svg")) + 1
+    return f"{svg[:end]}\n{told}{svg[end:].lstrip()}"

@@ -42,6 +42,11 @@ class PlacedRun:
         """The film file."""
         return self.stretch.path
 
+    @property
+    def first_frame_s(self) -> float:
+        """When the run's first frame was shown, in seconds after its first volume."""
+        return float(self.frame_times[0] - self.frame_index[0] / self.stretch.shown_rate)
+
     def __post_init__(self) -> None:
         if len(self.frame_index) == 0 or len(self.frame_index) != len(self.frame_times):
             raise ValueError("frame_index and frame_times must be of one length, at least 1")

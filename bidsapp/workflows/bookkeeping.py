@@ -157,6 +157,7 @@ def facts_of(settings: Settings, analysis: Analysis, warnings: tuple[str, ...]) 
         warnings=warnings,
         space=settings.output_space,
         inputs=_network_inputs(settings, analysis),
+        error_bars=settings.error_bars,
     )
 
 

@@ -42,7 +42,8 @@ def run(settings: Settings, analysis: Analysis) -> int:
     if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
     facts = facts_of(settings, analysis, (*warnings, *plan_warnings(settings, analysis)))
-    group_report(OutputTree(settings.output_dir), analysis, facts)
+    tree = OutputTree(settings.output_dir)
+    group_report(tree, analysis, facts, settings.stimuli, settings.atlas)
     return end(crashes | lacking)
 
 

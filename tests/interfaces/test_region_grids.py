@@ -115,7 +115,16 @@ def test_functional_regions(common, tmp_path):
         .outputs
     )
     check_places(outputs, ("FFA_L", "FFA_R"))
-    assert {path.name for path in Path(outputs.staged).rglob("*_mask.nii.gz")} == {
-        f"sub-01_task-faces_run-1_hemi-{side}_space-T1w_label-FFA_desc-top80_mask.nii.gz"
+    written = {path.name: path for path in Path(outputs.staged).rglob("*_mask.nii.gz")}
+    assert set(written) == {
+        f"sub-01_task-faces_run-1_hemi-{side}_space-{space}_label-FFA_desc-top80_mask.nii.gz"
         for side in "LR"
+        for space in ("T1w", "MNI152NLin6Asym")
     }
+    for name, path in written.items():
+        if "MNI" in name:  # for the group's figure
+            image = nib.load(path)
+            there = millimetres(image.shape, image.affine)[image.get_fdata() > 0]
+            np.testing.assert_allclose(
+                there.mean(axis=0), CENTRES[name.split("hemi-")[1][0]], atol=2.5
+            )

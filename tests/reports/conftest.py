@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from pathlib import Path
 from xml.parsers import expat
 
@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import (
@@ -20,12 +21,15 @@ from bidsapp.dataset.derivatives import (
     write_table,
 )
 from bidsapp.reports.report import RunFacts
+from bidsapp.rois.template import AFFINE as TEMPLATE_AFFINE
+from bidsapp.rois.template import mask_in_template
 from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import group_quality_table
 
 SHAPE = (30, 34, 28)
 AFFINE = np.array([[-6.0, 0, 0, 87], [0, 6, 0, -110], [0, 0, 6, -70], [0, 0, 0, 1]])
 REFERENCE = {"SpatialReference": {"sub": "bids:fmriprep:anat.nii.gz"}}
+PCS = ("pc1", "pc2", "pc3", "pc4", "pc5")
 HOSTILE = "<script>alert(1)</script> & \"$x$\" 'y'"
 
 
@@ -119,6 +123,9 @@ class MadeUp:
                 space="T1w", label=region.name,
             )  # fmt: skip
             write_image(path, mask, AFFINE, REFERENCE)
+            path = path.with_name(path.name.replace("T1w", self.analysis.functional.template))
+            unmoved = SimpleITK.Transform(3, SimpleITK.sitkIdentity)
+            write_image(path, mask_in_template(mask, AFFINE, unmoved), TEMPLATE_AFFINE, {})
         dseg = np.zeros(SHAPE, int)
         for index, _ in enumerate(self.analysis.atlas.regions, 1):
             for side in (-1, 1):
@@ -230,36 +237,64 @@ class MadeUp:
             + random.normal(0, 0.004, len(lags)),
             r_sd=0.01,
         )
-        pairs = rows.rename(columns={"model": "model_a"}).assign(
-            model_b=a.models[0], n=3, diff_z=0.01
-        )
+        keys = list(product(a.modes, a.fits, a.region_names))
         beyond = pd.DataFrame(
-            [
-                (*key, control, target)
-                for *key, (control, target) in product(
-                    a.modes, a.fits, a.region_names, permutations(a.models, 2)
-                )
-            ],
+            [(*key, *pair) for key in keys for pair in permutations(a.models, 2)],
             columns=["mode", "fit", "roi", "control", "target"],
         )
+        beyond = beyond.assign(n=3, r_mean=random.normal(0.02, 0.01, len(beyond)))
+        pairs = pd.DataFrame(
+            [(*key, *pair) for key in keys for pair in combinations(a.models, 2)],
+            columns=["mode", "fit", "roi", "model_a", "model_b"],
+        )
+        pairs = pairs.assign(n=3, diff_z=random.normal(0, 0.01, len(pairs)), df=2)
+        for name in ("t", "p", "p_bonferroni", "q_fdr", "p_signflip"):
+            pairs[name] = random.uniform(0, 1, len(pairs))
         split = rows[rows["fit"] == a.fits[0]].drop(columns="fit").assign(r2_part=0.01)
-        components = pd.DataFrame(
-            product(a.modes, a.models, ("first", "last")), columns=["mode", "model", "layer"]
-        )
-        moments = pd.DataFrame(
-            product(a.modes, ("pc1", "pc2"), ("high", "low"), (1, 2)),
-            columns=["mode", "component", "sign", "rank"],
-        )
-        self.group_table("unique", beyond.assign(r_mean=0.02, note=None))
+        self.group_table("unique", beyond)
         self.group_table("split", split)
-        self.group_table("components", components.assign(pc1=0.5))
-        self.group_table("framepairs", moments.assign(run="1", onset_a=3.0, loading=0.01))
+        self.group_table("components", self.components(random))
+        self.group_table("framepairs", self.frame_pairs(random))
         self.group_table("similarity", similarity)
         self.group_table("lag", lags)
         self.group_table("comparisons", pairs)
 
+    def components(self, random: np.random.Generator) -> pd.DataFrame:
+        """Each model's layers walk away from a start of their own; the last model has one."""
+        a = self.analysis
+        tables = []
+        for mode, (place, model) in product(a.modes, enumerate(a.models)):
+            n = 1 if place == len(a.models) - 1 and place else 6 + place % 3
+            steps = random.normal([1.0, 0.5 - 0.1 * place, 0, 0, 0], 0.3, (n, 5))
+            table = pd.DataFrame(
+                random.normal(0, 2, 5) + steps.cumsum(axis=0), columns=list(PCS)
+            ).round(4)
+            layers = [f"layer{i}" for i in range(n)]
+            tables.append(table.assign(mode=mode, model=model, layer=layers))
+        return pd.concat(tables, ignore_index=True)
+
+    def frame_pairs(self, random: np.random.Generator) -> pd.DataFrame:
+        a = self.analysis
+        table = pd.DataFrame(
+            product(a.modes, PCS[:2], ("high", "low"), range(1, 9)),
+            columns=["mode", "component", "sign", "rank"],
+        )
+        runs = random.choice([run.run for run in a.movie.runs], len(table))
+        first = 1.0 + 2 * random.integers(4, 20, len(table))
+        second = first + 2 * random.integers(10, 18, len(table))
+        sign = np.where(table["sign"] == "high", 1, -1)
+        return table.assign(
+            run=runs, onset_a=first, onset_b=second, film_a=first, film_b=second,
+            loading=sign * (0.02 - 0.001 * table["rank"]),
+        )  # fmt: skip
+
     def group_table(self, desc: str, table: pd.DataFrame) -> None:
-        columns = describe(desc, "group")
+        columns: dict[str, dict[str, object]] = {
+            name: dict(its) for name, its in describe(desc, "group").items()
+        }
+        if desc == "components":
+            for name, part in zip(PCS, (0.5, 0.25, 0.1, 0.05, 0.02), strict=True):
+                columns[name]["VarianceExplained"] = dict.fromkeys(self.analysis.modes, part)
         write_table(
             self.tree.path("group_stats", task="movie", desc=desc),
             table.reindex(columns=list(columns)),
@@ -296,6 +331,12 @@ FACTS = RunFacts(
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> MadeUp:
     root = tmp_path_factory.mktemp("out")
     return MadeUp(OutputTree(root), small_analysis()).write()
+
+
+@pytest.fixture
+def blank(tmp_path: Path) -> MadeUp:
+    """Nothing written yet: for tests that need a table or two."""
+    return MadeUp(OutputTree(tmp_path), small_analysis())
 
 
 def texts_of_svg(svg: str) -> list[str]:

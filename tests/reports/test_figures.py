@@ -2,26 +2,32 @@
 
 import re
 from collections.abc import Callable
+from itertools import permutations, product
+from xml.parsers import expat
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.container import ErrorbarContainer
 from matplotlib.patches import Rectangle
 from scipy.spatial.distance import squareform
 
 from bidsapp.reports.figures import (
     RDM_PIXELS,
     autocorrelation,
+    component_paths,
     lag_curve,
     rdm_grid,
     similarity_bars,
+    unique_matrices,
 )
-from bidsapp.reports.style import model_looks, svg_text
+from bidsapp.reports.style import described, model_looks, svg_text
 
 Texts = Callable[[str], list[str]]
 MODELS = ("a", '<b> & "c" $x$')
 REGIONS = ("FFA", "V1v")
 MODES = ("replicate", "robust")
+LAGS = pd.DataFrame({"roi": "V1", "model": "a", "min_lag_s": [0.0, 4.0], "r_mean": [0.2, 0.1]})
 
 
 @pytest.fixture
@@ -55,9 +61,8 @@ def test_bars_have_the_means_and_dots_the_points(bars: pd.DataFrame, points: pd.
             for bar in group
         ]
         np.testing.assert_allclose(sorted(heights), sorted(ours["r_mean"]))
-        dots = np.concatenate(
-            [cloud.get_offsets() for cloud in axis.collections if len(cloud.get_offsets())]
-        )
+        dots = [patch.get_path().vertices for patch in axis.patches if patch.get_label() == "_dots"]
+        dots = np.concatenate(dots)
         drawn = points[points["mode"] == mode]["r"]
         assert set(np.round(drawn, 6)) <= set(np.round(dots[:, 1], 6))
 
@@ -92,6 +97,29 @@ def test_a_star_marks_only_what_p_null_marks(bars: pd.DataFrame, points: pd.Data
     figure = similarity_bars(marked, points, REGIONS, model_looks(MODELS), MODES)
     stars = [[text for text in axis.texts if text.get_text() == "*"] for axis in figure.axes]
     assert [len(found) for found in stars] == [1, 0]
+
+
+def test_error_bars_are_sd_or_standard_error(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    ours = bars.assign(r_sd=np.arange(1, 9) / 1000, n=16)
+    for kind, divisor in (("sd", 1), ("se", 4)):
+        figure = similarity_bars(ours, points, REGIONS, model_looks(MODELS), ("robust",), kind)
+        spreads = [
+            (segment[1, 1] - segment[0, 1]) / 2
+            for container in figure.axes[0].containers
+            if isinstance(container, ErrorbarContainer)
+            for segment in container[2][0].get_segments()
+        ]
+        expected = ours[ours["mode"] == "robust"]["r_sd"] / divisor
+        np.testing.assert_allclose(sorted(spreads), sorted(expected))
+
+
+def test_a_star_stands_above_error_bar_and_dots(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    high = pd.concat([points, points.assign(r=0.4)])
+    figure = similarity_bars(
+        bars.assign(p_null=0.01), high, REGIONS, model_looks(MODELS), ("robust",)
+    )
+    stars = [text for text in figure.axes[0].texts if text.get_text() == "*"]
+    assert [star.xy[1] for star in stars] == [0.4] * 4
 
 
 def test_many_bars_are_broken_into_rows_of_one_scale() -> None:
@@ -206,3 +234,63 @@ def test_autocorrelation_averages_runs_and_names_extremes() -> None:
     np.testing.assert_allclose(named["A"], [0.6, 0.3])
     np.testing.assert_allclose(named["B"], [0.1, 0.0])
     np.testing.assert_allclose(named["mean of regions"], [1.0 / 3, 0.4 / 3])
+
+
+def test_matrices_have_controls_in_rows_targets_in_columns_and_one_scale() -> None:
+    models, regions = ("a", "b", "c"), ("V1", "FFA", "nobody")
+    rows = [
+        (region, control, target, 0.01 * (i + 1))
+        for i, (region, (control, target)) in enumerate(
+            product(regions[:2], permutations(models, 2))
+        )
+    ]
+    table = pd.DataFrame(rows, columns=["roi", "control", "target", "r_mean"])
+    figure = unique_matrices(table.sample(frac=1, random_state=0), regions, models)
+    drawn = [axis.images[0] for axis in figure.axes[:3]]
+    values = np.asarray(drawn[1].get_array().filled(np.nan))
+    by_pair = table[table["roi"] == "FFA"].set_index(["control", "target"])["r_mean"]
+    for (control, target), value in by_pair.items():
+        assert values[models.index(control), models.index(target)] == value
+    assert np.isnan(np.diag(values)).all()
+    assert drawn[2].get_array().mask.all()  # a region that nobody has is grey
+    assert {image.get_clim() for image in drawn} == {(-0.12, 0.12)}
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written[:2] == [".01", ".02"]
+
+
+def test_many_models_have_matrices_without_written_values() -> None:
+    models = [f"a-model-with-a-very-long-name-{i}" for i in range(12)]
+    table = pd.DataFrame(permutations(models, 2), columns=["control", "target"])
+    figure = unique_matrices(table.assign(roi="V1", r_mean=-0.1), ("V1",), models)
+    axis = figure.axes[0]
+    assert not axis.texts
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == [str(i) for i in range(1, 13)]
+    assert axis.get_yticklabels()[11].get_text() == "a-model-with-a-very-long-…  12"
+
+
+def test_paths_follow_the_layers_from_a_marked_start() -> None:
+    table = pd.DataFrame(
+        {
+            "mode": ["robust"] * 5,
+            "model": ["a", "a", "a", MODELS[1], "gone"],
+            "pc1": [1.0, 3.0, 2.0, 5.0, np.nan],
+            "pc2": [0.0, 1.0, 4.0, 2.0, np.nan],
+        }
+    )
+    looks = model_looks((*MODELS, "gone"))
+    figure = component_paths(table, looks, ("robust",), {"pc1": {"robust": 0.41}})
+    lines = [line for line in figure.axes[0].lines if line.get_color() == looks["a"].colour]
+    path, start = lines
+    np.testing.assert_array_equal(path.get_xydata(), [[1, 0], [3, 1], [2, 4]])
+    np.testing.assert_array_equal(start.get_xydata(), [[1, 0]])
+    assert start.get_markersize() > path.get_markersize()
+    assert len(figure.axes[0].lines) == 2 + 4  # two through zero, none of the model without scores
+    assert figure.axes[0].get_xlabel() == "component 1 (41% of the variance over layers)"
+    assert figure.axes[0].get_ylabel() == "component 2"
+
+
+def test_a_file_says_itself_what_it_shows() -> None:
+    svg = described(svg_text(lag_curve(LAGS, ("V1",), model_looks("a")), "x"), "<b>", "of & t.tsv")
+    assert "<title>&lt;b&gt;</title>" in svg
+    assert "<desc>of &amp; t.tsv</desc>" in svg
+    assert expat.ParserCreate().Parse(svg, True) == 1

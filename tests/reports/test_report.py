@@ -1,9 +1,12 @@
 """Pages are whole, self-contained, escaped, and say in place what is missing."""
 
+import base64
+import hashlib
 import re
 from collections import Counter
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import resources
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +33,7 @@ class Page(HTMLParser):
         self.svgs: list[dict[str, str | None]] = []
         self.tags: Counter[str] = Counter()
         self.words: list[str] = []
+        self.policy = ""
         self.feed(text)
         self.close()
         assert not self.open
@@ -39,6 +43,8 @@ class Page(HTMLParser):
         self.tags[tag] += 1
         self.ids += [value for key, value in attrs if key == "id" and value]
         self.links += [(tag, value or "") for key, value in attrs if key in LOADING]
+        if given.get("http-equiv") == "Content-Security-Policy":
+            self.policy = given["content"] or ""
         if tag == "svg":
             self.svgs.append(given)
         if tag not in VOID:
@@ -53,7 +59,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] != "style":
+        if self.open and self.open[-1] not in ("style", "script"):
             self.words.append(data)
 
     @property
@@ -65,7 +71,12 @@ def check(path: Path) -> Page:
     """Check all that must hold of any page."""
     text = path.read_text(encoding="utf-8")
     page = Page(text)
-    assert page.tags["script"] == 0
+    # One script at most, and ours: the policy names its digest and lets no other run.
+    script = resources.files("bidsapp.reports").joinpath("templates/tables.js").read_text()
+    assert page.tags["script"] == text.count(f"<script>{script}</script>") <= 1
+    assert "default-src 'none'" in page.policy
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert (f"script-src 'sha256-{digest}'" in page.policy) == (page.tags["script"] == 1)
     assert [name for name, count in Counter(page.ids).items() if count > 1] == []
     inside = {f"#{name}" for name in page.ids}
     assert [
@@ -126,7 +137,8 @@ def test_quality_is_flagged_on_both_pages(participant_page: Page, group_page: Pa
 
 
 def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
-    assert len(group_page.svgs) == 2 * 2 + 2
+    # Bars of two sets and two fits, the cortex, matrices of two modes, paths, lags of two fits.
+    assert len(group_page.svgs) == 2 * 2 + 1 + 2 + 1 + 2
     for participant in made_up.participants:
         assert f"sub-{participant}" in group_page.text
 
@@ -141,12 +153,15 @@ def test_stars_are_for_p_null_of_robust_alone(made_up, facts, group_page: Page) 
 
 def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
     root = made_up.tree.root
-    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 6)):
+    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 10)):
         figures = sorted((root / folder / "figures").glob("*.svg"))
         assert len(figures) == count
         text = (root / page).read_text(encoding="utf-8")
         for figure in figures:
-            assert svg_texts(figure.read_text(encoding="utf-8"))
+            svg = figure.read_text(encoding="utf-8")
+            assert svg_texts(svg)
+            (source,) = re.findall(r"<desc>[^<]* Drawn from ([^<]+)\.</desc>", svg)
+            assert (root / source).exists()
             assert figure.relative_to(root).as_posix() in text
         for source in re.findall(r"drawn from <code>([^<]+)</code>", text):
             assert (root / source).is_file()
@@ -199,7 +214,7 @@ def test_a_table_edited_by_hand_is_named_in_its_place(lean, facts) -> None:
     page = check(group_report(ours.tree, ours.analysis, facts))
     assert "lacks the column 'r_mean'" in page.text
     assert "Lag between volumes" in page.text
-    assert len(page.svgs) == 1  # the lag curve does not need that table
+    assert len(page.svgs) == 4  # matrices, paths and the lag curve do not need that table
     table.assign(r_mean="high").to_csv(path, sep="\t", index=False)
     assert "that is no number" in check(group_report(ours.tree, ours.analysis, facts)).text
 
@@ -228,11 +243,11 @@ def test_an_unreadable_anatomy_is_an_error(made_up, facts, tmp_path: Path) -> No
         participant_report(made_up.tree, "01", made_up.analysis, facts, broken)
 
 
-def test_what_models_explain_beyond_each_other_is_a_table_of_pairs(lean, facts) -> None:
+def test_what_models_explain_beyond_each_other_is_a_matrix_and_a_table(lean, facts) -> None:
     ours = lean.write()
     page = check(group_report(ours.tree, ours.analysis, facts))
     assert "Beyond each other" in page.text
-    assert "Mean r with the residual, mode robust, fit ols" in page.text
+    assert "The same as numbers, mode robust, fit ols" in page.text
     for caption in ("Each model's part of the R² of all", "Components of all models' layers"):
         assert caption in page.text
     path = ours.tree.path("group_stats", task="movie", desc="unique")
@@ -275,3 +290,46 @@ def test_pages_of_one_mode_speak_of_it_alone(lean, facts, mode: str) -> None:
         assert ("left out of the mode robust" in page.text) == (
             mode == "robust" and page.text.startswith("sub-01")
         )
+
+
+def test_a_group_of_one_says_that_there_are_no_tests(lean, facts) -> None:
+    ours = replace(lean, participants=("01",)).write()
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Fewer than two participants: there are no tests and no noise ceilings." in page.text
+    assert "similarity-atlas-ols.svg" in page.text
+
+
+def test_a_region_of_nobody_and_a_failed_model_are_named_and_the_rest_is_drawn(lean, facts) -> None:
+    ours = lean.write()
+    failed = ours.analysis.models[0]
+    for desc, columns in {
+        "similarity": ("roi", "model"), "unique": ("roi", "target"), "lag": ("roi", "model"),
+    }.items():  # fmt: skip
+        path = ours.tree.path("group_stats", task="movie", desc=desc)
+        table = pd.read_csv(path, sep="\t", keep_default_na=False)
+        gone = (table[columns[0]] == "hV4") | (table[columns[1]] == failed)
+        table.loc[gone, "r_mean"] = "n/a"
+        table.to_csv(path, sep="\t", index=False)
+    path = ours.tree.path("group_stats", task="movie", desc="components")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table[table["model"] != failed].to_csv(path, sep="\t", index=False)
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Without any similarity, and so not drawn: region hV4." in page.text
+    assert f"Without any similarity, and so not drawn: model {failed}." in page.text
+    assert f"has no layers of {failed}." in page.text
+    assert len(page.svgs) == 1 + 2 + 1 + 1  # bars, matrices of two modes, paths, lags
+
+
+@pytest.mark.parametrize(
+    ("desc", "column", "figures"), [("components", "pc2", 4), ("unique", "target", 3)]
+)
+def test_a_column_missing_in_one_table_costs_its_figures_alone(
+    lean, facts, desc: str, column: str, figures: int
+) -> None:
+    ours = lean.write()
+    path = ours.tree.path("group_stats", task="movie", desc=desc)
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table.drop(columns=column).to_csv(path, sep="\t", index=False)
+    page = check(group_report(ours.tree, ours.analysis, facts))
+    assert f"lacks the column '{column}'" in page.text
+    assert len(page.svgs) == figures

@@ -115,7 +115,8 @@ def test_maps_masks_and_reports(done):
     for label in PARTICIPANTS:
         folder = done.out / f"sub-{label}"
         assert len(list(folder.rglob("*_contrast-face_stat-*_statmap.nii.gz"))) == 4
-        assert len(list(folder.rglob("*_label-FFA_desc-top10_mask.nii.gz"))) == 1
+        assert len(list(folder.rglob("*_space-T1w_label-FFA_desc-top10_mask.nii.gz"))) == 1
+        assert len(list(folder.rglob("*_space-MNI*_label-FFA_desc-top10_mask.nii.gz"))) == 1
         assert len(list(folder.rglob("*_atlas-Wang2015_dseg.nii.gz"))) == 1
         page = (done.out / f"sub-{label}.html").read_text()
         assert f"sub-{label}" in page
