@@ -308,7 +308,7 @@ def test_a_region_of_nobody_and_a_failed_model_are_named_and_the_rest_is_drawn(l
         path = ours.tree.path("group_stats", task="movie", desc=desc)
         table = pd.read_csv(path, sep="\t", keep_default_na=False)
         gone = (table[columns[0]] == "hV4") | (table[columns[1]] == failed)
-        table.loc[gone, "r_mean"] = "n/a"
+        table["r_mean"] = table["r_mean"].astype(object).mask(gone, "n/a")
         table.to_csv(path, sep="\t", index=False)
     path = ours.tree.path("group_stats", task="movie", desc="components")
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
