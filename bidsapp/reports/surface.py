@@ -71,8 +71,10 @@ def _functional(outputs: Outputs) -> _Maps:
 
 
 def _atlas(outputs: Outputs, folder: Path) -> _Maps:
-    analysis = outputs.analysis
-    areas = atlas_in_template(open_atlas(folder), analysis.atlas.regions, analysis.hemispheres)
+    analysis, atlas = outputs.analysis, open_atlas(folder)
+    areas = atlas_in_template(
+        atlas.files, atlas.labels, analysis.atlas.regions, analysis.hemispheres
+    )
     maps = {name: mask.astype(float) for name, mask in areas.items()}
     return _Maps(maps, _LEAST_AREA, "areas of the atlas, as published")
 

@@ -1,11 +1,13 @@
 """Regions on one grid of their template, where participants can be laid over each other."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
 import numpy as np
 import SimpleITK
 
-from bidsapp.analysis.spec import Hemispheres
+from bidsapp.analysis.spec import Hemisphere, Hemispheres
 from bidsapp.arrays import Bools, Floats
-from bidsapp.dataset.atlas import ProbabilisticAtlas
 from bidsapp.rois.atlas import atlas_regions, carry_atlas, read_atlas
 from bidsapp.rois.transforms import carry_image
 
@@ -35,9 +37,19 @@ def mask_in_template(mask: Bools, affine: Floats, to_template: SimpleITK.Transfo
 
 
 def atlas_in_template(
-    atlas: ProbabilisticAtlas, areas: tuple[str, ...], hemispheres: Hemispheres
+    files: Mapping[tuple[Hemisphere, int], Path],
+    labels: Sequence[str],
+    areas: Sequence[str],
+    hemispheres: Hemispheres,
 ) -> dict[str, Bools]:
     """Give the atlas's areas in its own template, labelled as participants' are.
+
+    Parameters
+    ----------
+    files
+        See `bidsapp.rois.atlas.read_atlas`.
+    labels, areas, hemispheres
+        See `bidsapp.rois.atlas.atlas_regions`; ``areas`` are its ``keep``.
 
     Returns
     -------
@@ -45,6 +57,6 @@ def atlas_in_template(
         Region to its voxels, each of `SHAPE` on the grid of `AFFINE`.
     """
     nowhere = SimpleITK.Transform(3, SimpleITK.sitkIdentity)
-    carried = carry_atlas(read_atlas(atlas.files), nowhere, SHAPE, AFFINE)
-    labels = atlas_regions(carried, atlas.labels, areas, hemispheres)
-    return {name: labels.mask(name) for name in labels.regions}
+    carried = carry_atlas(read_atlas(files), nowhere, SHAPE, AFFINE)
+    found = atlas_regions(carried, labels, areas, hemispheres)
+    return {name: found.mask(name) for name in found.regions}

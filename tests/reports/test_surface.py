@@ -103,7 +103,8 @@ def test_the_page_draws_what_it_has_masks_of_and_names_the_rest(blank, atlas) ->
     assert [block.file for block in drawn if isinstance(block, Picture)] == [
         "group/figures/surface-functional.svg", "group/figures/surface-atlas.svg",
     ]  # fmt: skip
-    areas = atlas_in_template(open_atlas(atlas), ("V1v",), "joined")
+    published = open_atlas(atlas)
+    areas = atlas_in_template(published.files, published.labels, ("V1v",), "joined")
     middle = MILLIMETRES[areas["V1v"]].mean(axis=0)
     np.testing.assert_allclose(middle, (-8, -90, -4), atol=1)
 

@@ -1,5 +1,6 @@
 """Whether a film and a scan are of one run."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,3 +62,10 @@ def test_a_film_that_begins_late_is_said() -> None:
 def test_frames_that_the_file_lacks_are_refused() -> None:
     with pytest.raises(InputError, match=r"22506 frames .* run's events, 22500 found"):
         check_length(run(900.0, last_s=900.3), TR, HRF_S, measured=True)
+
+
+def test_the_first_frame_is_dated_from_the_first_one_taken() -> None:
+    whole = run(900.0, first_s=1.5)
+    cut_off = replace(whole, frame_index=whole.frame_index[3:], frame_times=whole.frame_times[3:])
+    assert whole.first_frame_s == pytest.approx(1.5)
+    assert cut_off.first_frame_s == pytest.approx(1.5)
