@@ -57,8 +57,8 @@ def frame_pair_blocks(outputs: Outputs, album: Album, stimuli: Path | None) -> I
             f"{listed(rows)}.",
             caption=f"Pairs of moments that load most on the components of layers, mode {mode}: "
             f"whole frames shown {RESPONSE_S:g} s before the two volumes, when the response to "
-            "them is highest. Times are in the run, of the frames. Arrows: optic flow to the next "
-            "frame (TV-L1), on one scale.",
+            "them is highest (the film's first frame for volumes before that). Times are in the "
+            "run, of the frames. Arrows: optic flow to the next frame (TV-L1), on one scale.",
             source=path,
         )
 
