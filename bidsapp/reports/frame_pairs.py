@@ -1,6 +1,5 @@
 """The moments that load most on the components, as pictures of film frames and their flow."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.registration import optical_flow_tvl1
 
+from bidsapp.dataset.derivatives import read_json
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.reports.blocks import Album
@@ -112,9 +112,9 @@ def _first_frame_s(outputs: Outputs, run: str) -> float:
     """Read when a run's film began from the record of any model's RDMs."""
     pattern = f"task-{outputs.analysis.movie.task}_run-{run}_*_relmat.json"
     for sidecar in sorted((outputs.tree.root / "stimuli").glob(pattern)):
-        record = json.loads(sidecar.read_text(encoding="utf-8"))
-        if "first_frame_s" in record.get("Descriptors", {}):
-            return float(record["Descriptors"]["first_frame_s"])
+        told = read_json(sidecar).get("Descriptors")
+        if isinstance(told, dict) and "first_frame_s" in told:
+            return float(told["first_frame_s"])
     raise InputError(
         f"no model RDM of run {run} says when its film began: run the stimulus level again to draw "
         "film frames"

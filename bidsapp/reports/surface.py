@@ -9,6 +9,7 @@ import pandas as pd
 
 from bidsapp.arrays import Floats
 from bidsapp.dataset.atlas import open_atlas
+from bidsapp.errors import InputError, UsageError
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.figures import on_surface, surface_map, winners
 from bidsapp.reports.outputs import Outputs
@@ -72,9 +73,11 @@ def _functional(outputs: Outputs) -> _Maps:
 
 def _atlas(outputs: Outputs, folder: Path) -> _Maps:
     analysis, atlas = outputs.analysis, open_atlas(folder)
-    areas = atlas_in_template(
-        atlas.files, atlas.labels, analysis.atlas.regions, analysis.hemispheres
-    )
+    wanted = (analysis.atlas.regions, analysis.hemispheres)
+    try:
+        areas = atlas_in_template(atlas.files, atlas.labels, *wanted)
+    except UsageError as error:  # another atlas than the participants'
+        raise InputError(f"{folder}: {error}") from error
     maps = {name: mask.astype(float) for name, mask in areas.items()}
     return _Maps(maps, _LEAST_AREA, "areas of the atlas, as published")
 
