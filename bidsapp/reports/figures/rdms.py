@@ -82,7 +82,8 @@ def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
 
 
 def _heat() -> Colormap:
-    return colormaps["cividis"].with_extremes(bad=PALE)
+    # Fewer than 256 colours: with grey for what is missing, a palette holds them all.
+    return colormaps["cividis"].resampled(128).with_extremes(bad=PALE)
 
 
 def _thumbnail(square: Floats) -> Floats:
