@@ -34,6 +34,8 @@ _DESCRIPTIONS = {
     "autocorrelation": "Temporal autocorrelation of each region's voxels",
     "regions": "Size, peak and flags of each region",
     "quality": "Voxels, signal and motion of each region in each run; in the group, of each run",
+    "carpet": "A few voxels of each region before and after denoising, for a picture",
+    "design": "Design matrix of a localizer run",
     "runs": "Motion in each run, and what censoring and denoising leave of it",
     "unique": "What a model explains beyond another",
     "comparisons": "Differences between models",

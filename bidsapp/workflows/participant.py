@@ -200,6 +200,7 @@ class _Steps:
             n_volumes=[run.n_volumes for run in runs],
             repetition_time=[run.repetition_time for run in runs],
             start_time=[run.start_time for run in runs],
+            runs=[run.run for run in runs],
             spec=spec.model_dump(mode="json"),
             entities=self._localizer_entities(),
             metadata=self._metadata([run.bold for run in runs]),
