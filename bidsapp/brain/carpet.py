@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bidsapp.arrays import Bools, Floats
+from bidsapp.arrays import Bools, Floats, Ints
 
 MAX_VOXELS = 120  # of all regions together: what a picture can show
 
@@ -54,8 +54,9 @@ def carpet(kept: Mapping[str, Bools], measured: Floats, denoised: Floats, left: 
     )
 
 
-def _evenly(places: np.ndarray, n: int) -> np.ndarray:
+def _evenly(places: Ints, n: int) -> Ints:
     """Take at most ``n`` of some places, evenly spaced."""
     if len(places) <= n:
         return places
-    return places[np.linspace(0, len(places) - 1, n).round().astype(int)]
+    chosen: Ints = places[np.linspace(0, len(places) - 1, n).round().astype(int)]
+    return chosen
