@@ -12,7 +12,7 @@ from bidsapp.errors import InputError
 from bidsapp.files import write_text
 from bidsapp.reports.facts import RunFacts
 from bidsapp.reports.figures import similarity_bars
-from bidsapp.reports.methods import methods
+from bidsapp.reports.methods import methods, plain, references
 from bidsapp.reports.page import (
     Block,
     Listing,
@@ -26,6 +26,7 @@ from bidsapp.reports.page import (
     listed,
 )
 from bidsapp.reports.style import described, model_looks, svg_text
+from bidsapp.settings import Level
 
 _MODES: dict[Mode, str] = {
     "replicate": "replicate takes the paper's choices and is inflated by slow fluctuations of the "
@@ -166,11 +167,11 @@ def mean_tables(analysis: Analysis, bars: pd.DataFrame, source: str) -> Iterator
             )
 
 
-def methods_section(analysis: Analysis, facts: RunFacts) -> Section:
+def methods_section(analysis: Analysis, facts: RunFacts, level: Level = "group") -> Section:
     """Return the methods of this run, with the works cited."""
-    text = methods(analysis, facts.versions, facts.inputs)
-    paragraphs = [Text(body, title) for title, body in text.paragraphs]
-    return Section("Methods", (*paragraphs, References(text.references)))
+    text = methods(analysis, facts.versions, facts.inputs, level)
+    paragraphs = [Text(plain(body), title) for title, body in text.paragraphs]
+    return Section("Methods", (*paragraphs, References(references(text))))
 
 
 def settings_section(facts: RunFacts) -> Section:

@@ -66,7 +66,7 @@ def participant_sections(
         section("Dissimilarity matrices", page.rdms),
         section("Similarity", page.similarity),
         *page.extras(),
-        methods_section(outputs.analysis, facts),
+        methods_section(outputs.analysis, facts, "participant"),
         settings_section(facts),
     )
 
