@@ -144,11 +144,11 @@ class _Page:
         runs = self.facts.input_runs
         if runs:
             yield Table(
-                header=("task", "run", "volumes", "TR (s)", "StartTime (s)", "grid", "file", "odd"),
+                header=("task", "run", "volumes", "TR (s)", "StartTime (s)", "grid", "odd", "file"),
                 rows=tuple(
                     (
                         run.task, run.run, str(run.n_volumes), f"{run.repetition_time:.3f}",
-                        f"{run.start_time:.3f}", run.grid, run.file, run.remark or "nothing",
+                        f"{run.start_time:.3f}", run.grid, run.remark or "nothing", run.file,
                     )
                     for run in runs
                 ),

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
@@ -21,6 +21,10 @@ MARGIN_MM = 15.0  # around the regions where there is no anatomy to show
 _Extent = tuple[float, float, float, float]  # left, right, bottom, top of a slice, mm
 N_SLICES = 6  # of a contrast
 LEVELS = 100  # of grey, and of t: together they fit a palette
+# Blue below zero and red above, both bright far from it: to be seen on grey.
+T_COLOURS = LinearSegmentedColormap.from_list(
+    "t", ["#B5ECF8", "#2F8FD8", "#16307E", "#7E1010", "#E4570C", "#FFE866"]
+)
 Bytes = NDArray[np.uint8]
 THINNING = 4  # every fourth voxel tells where the head is
 
@@ -165,7 +169,7 @@ def contrast_slices(
     axis.text(wide - 3, high - 4, "R", color=ink, fontsize=7, va="top", ha="right")
     for i, (colour, name) in enumerate(zip(cycle(COLOURS[:4]), masks, strict=False)):
         figure.text(0.005 + 0.08 * i, 0.995, name, color=colour, fontweight="bold", va="top")
-    scale = ScalarMappable(Normalize(-top, top), "RdBu_r")
+    scale = ScalarMappable(Normalize(-top, top), T_COLOURS)
     figure.colorbar(scale, cax=figure.add_axes((0.945, 0.08, 0.012, 0.76)), label="t")
     return figure
 
@@ -192,7 +196,7 @@ def _coloured(scene: _Scene, grid: Floats, t: Volume, least_t: float, top: float
     level = (np.clip(values / top, -1, 1) + 1) / 2 * (LEVELS - 1)
     shown = np.where(np.abs(values) >= least_t, LEVELS + level.astype(int), shown)
     steps = np.linspace(0, 1, LEVELS)
-    palette = np.concatenate([colormaps["gray"](steps), colormaps["RdBu_r"](steps)])[:, :3]
+    palette = np.concatenate([colormaps["gray"](steps), T_COLOURS(steps)])[:, :3]
     coloured: Bytes = (palette * 255).round().astype(np.uint8)[shown]
     return coloured
 

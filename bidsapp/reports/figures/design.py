@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from bidsapp.reports.style import INK, STYLE, WIDTH_IN
 
 _COLUMN_IN = 0.27
-_MATRIX_IN, _ROW_IN, _ABOVE_IN, _BELOW_IN, _LEFT_IN = 2.6, 0.17, 1.15, 0.1, 0.9
+_MATRIX_IN, _ROW_IN, _ABOVE_IN, _BELOW_IN, _LEFT_IN = 2.6, 0.17, 1.4, 0.1, 0.9
 
 
 @rc_context(STYLE)

@@ -76,7 +76,7 @@ def rdm_grid(
     figure = Figure(figsize=size)
     axis = figure.add_axes((0, 0, 1 - _SCALE_IN / size[0], 1))
     low, top = _common_scale(rdms)
-    mosaic = np.full((rows * high, columns * wide), -np.inf)
+    mosaic = np.full((rows * high, columns * wide), low - 1.0)  # drawn white
     corners = [
         (row * high + high - n, column * wide) for row in range(rows) for column in range(columns)
     ]
