@@ -78,7 +78,8 @@ def _software(analysis: Analysis, versions: Mapping[str, str]) -> str:
     movie = analysis.movie
     return (
         f"The analysis {analysis.name} compares responses to a film (task {movie.task}, "
-        f"{len(movie.runs)} runs) with vision models. It was computed with "
+        f"{len(movie.runs)} runs) with vision models, by representational similarity analysis "
+        f"({cite('rsa')}). It was computed with "
         f"{called('moviersa', versions)}, which runs its steps with {called('nipype', versions)} "
         f"({cite('nipype')}) on data in the Brain Imaging Data Structure ({cite('bids')}). "
         f"Preprocessing was done before by {called('fMRIPrep', versions)} ({cite('fmriprep')}) "
