@@ -26,7 +26,7 @@ from bidsapp.reports.page import (
     listed,
 )
 from bidsapp.reports.style import described, model_looks, svg_text
-from bidsapp.settings import Level
+from bidsapp.settings import ErrorBars, Level
 
 _MODES: dict[Mode, str] = {
     "replicate": "replicate takes the paper's choices and is inflated by slow fluctuations of the "
