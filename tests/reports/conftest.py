@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations, cycle, permutations, product
 from pathlib import Path
 from xml.parsers import expat
 
@@ -146,12 +146,13 @@ class MadeUp:
         if spec is None:
             return
         names = {"sub": participant, "ses": "localizer", "task": spec.task, "run": "1"}
-        blocks = (np.arange(40)[:, None] // 10) % 2 == np.arange(2)
+        n = len(spec.conditions)
+        blocks = (np.arange(40)[:, None] // 10) % n == np.arange(n)
         design = pd.DataFrame(blocks.astype(float), columns=list(spec.conditions))
         design = design.assign(trans_x=np.linspace(-1, 1, 40), drift_1=1.0, constant=1.0)
         path = self.tree.path("participant_stats", **names, desc="design")
         write_table(path, design, design_columns(design, spec))
-        for contrast, side in (("face", -1), ("scene", 1)):
+        for contrast, side in zip(spec.contrasts, cycle((-1, 1)), strict=False):
             t = np.where(ball(np.array((0.0, -20, 10)), 70), 0.5, 0.0)
             t[ball(np.array((side * 40.0, -50, -16)), 9)] = 9.0
             path = self.tree.path("statmap", **names, space="T1w", contrast=contrast, stat="t")

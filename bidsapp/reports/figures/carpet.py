@@ -13,7 +13,7 @@ from bidsapp.reports.style import ACCENT, INK, PALE, STYLE, WIDTH_IN
 
 _HEIGHT_IN = 3.3
 _LIMIT = 2.5  # SDs at which the colours end
-_GREYS = 96
+_GREYS = 32  # few, to keep pages small
 # Left, bottom, width and height of the panels, in parts of the figure.
 _PLACES = {"before": (0.07, 0.1, 0.43, 0.66), "after": (0.52, 0.1, 0.43, 0.66)}
 _TITLES = {"before": "as measured", "after": "denoised"}

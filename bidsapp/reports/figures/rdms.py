@@ -150,8 +150,8 @@ def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
 
 
 def _heat() -> Colormap:
-    # Fewer than 256 colours: with grey for what is missing, a palette holds them all.
-    return colormaps["cividis"].resampled(128).with_extremes(bad=PALE, under="white")
+    # Few colours keep pages small, and with grey and white fit a palette.
+    return colormaps["cividis"].resampled(64).with_extremes(bad=PALE, under="white")
 
 
 def _thumbnail(square: Floats, pixels: int) -> Floats:
