@@ -94,8 +94,9 @@ def redraw(settings: Settings) -> int:
     """Draw figures and pages again from tables, images and facts in OUTPUT_DIR alone.
 
     The participant level draws those of the participants asked for, or of all that have results,
-    wherever they were made; the group level that of the group. Anatomical images are fMRIPrep's;
-    where they are not at hand, regions are drawn on white.
+    wherever they were made; the group level that of the group, with the error bars, film and atlas
+    of this command line. Anatomical images are fMRIPrep's; where they are not at hand, regions are
+    drawn on white.
 
     Returns
     -------
@@ -112,7 +113,9 @@ def redraw(settings: Settings) -> int:
     if settings.level == "stimulus":
         raise UsageError("--reports-only is for the levels participant and group, which have pages")
     if settings.level == "group":
-        group_report(tree, analysis, read_facts(tree.path("group_facts")))
+        kept = read_facts(tree.path("group_facts"))
+        facts = replace(kept, error_bars=settings.error_bars)
+        group_report(tree, analysis, facts, settings.stimuli, settings.atlas)
         return end({})
     asked: Sequence[str] = settings.participant_label or tree.participants()
     failed = {}

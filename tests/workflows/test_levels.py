@@ -166,7 +166,8 @@ def test_pages_are_drawn_again_from_the_outputs_alone(done, moviersa, tmp_path):
     words = (nowhere, str(out))
     one = ("participant", "--participant-label", "01", "-w", nowhere, "--reports-only")
     assert moviersa(*words, *one).status == 0
-    assert moviersa(*words, "group", "-w", nowhere, "--reports-only").status == 0
+    seen = ("--stimuli", str(done.stimuli), "--atlas", str(done.atlas))
+    assert moviersa(*words, "group", "-w", nowhere, "--reports-only", *seen).status == 0
     assert [path.exists() for path in pages] == [True, True]
     assert pages[1].read_text() == before[pages[1]]
     assert "on white (no anatomy given)" in pages[0].read_text()
