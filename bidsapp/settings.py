@@ -65,6 +65,7 @@ class Settings(BaseModel):
     error_bars: ErrorBars = "sd"
     dry_run: bool = False
     boilerplate_only: bool = False
+    reports_only: bool = False
     verbose: int = 0
 
     @property

@@ -30,7 +30,7 @@ def main(target: Path) -> None:
             "constraints.txt",
             "--compile-bytecode",
             "--editable",
-            ".[test,lint]",
+            ".[test,lint,docs]",
         ],
         check=True,
     )

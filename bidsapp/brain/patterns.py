@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bidsapp.arrays import Bools, Floats
+from bidsapp.brain.carpet import Carpet, carpet
 from bidsapp.brain.denoise import NuisanceDesign, residuals
 from bidsapp.brain.voxels import read_smoothed_voxels, read_voxels
 from bidsapp.errors import InputError
@@ -29,12 +30,15 @@ class RegionPatterns:
         Region to the temporal signal-to-noise ratio: each voxel's mean over the SD of its denoised
         series, over volumes that are not censored, averaged over voxels; NaN for a region without
         voxels.
+    carpet
+        A few voxels of each region, before and after.
     """
 
     series: Mapping[str, Floats]
     dropped: Mapping[str, int]
     voxels: Mapping[str, Bools]
     tsnr: Mapping[str, float]
+    carpet: Carpet
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def region_patterns(
     """
     names = list(masks)
     if not names:
-        return RegionPatterns({}, {}, {}, {})
+        nothing = np.empty((len(design.matrix), 0))
+        return RegionPatterns({}, {}, {}, {}, Carpet((), nothing, nothing))
     union = np.logical_or.reduce([masks[name] for name in names])
     measured, raw = _read(bold, union, smoothing)
     _check(raw, design, bold)
@@ -87,6 +92,7 @@ def region_patterns(
     deviation = clean[left].std(axis=0, dtype=np.float64)
     mean = raw[left].mean(axis=0, dtype=np.float64)
     ratio = np.divide(mean, deviation, where=changing, out=np.zeros(len(changing)))
+    shown = carpet({name: masks[name][union] & changing for name in names}, raw, clean, left)
     if scale:
         clean = (clean / np.where(changing, deviation, 1.0)).astype(np.float32)
     series: dict[str, Floats] = {}
@@ -101,7 +107,7 @@ def region_patterns(
         voxels[name] = np.zeros_like(union)
         voxels[name][union] = kept
         tsnr[name] = float(ratio[kept].mean()) if kept.any() else float("nan")
-    return RegionPatterns(series, dropped, voxels, tsnr)
+    return RegionPatterns(series, dropped, voxels, tsnr, shown)
 
 
 def _read(bold: Path, mask: Bools, smoothing: Smoothing | None) -> tuple[Floats, Floats]:

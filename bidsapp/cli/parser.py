@@ -153,6 +153,7 @@ def _how(parser: Parser) -> None:
         ("--clean-workdir", "empty the work directory first"),
         ("--dry-run", "say what is there, what is missing and what would be made"),
         ("--boilerplate-only", "write the methods text and citations only"),
+        ("--reports-only", "draw figures and pages again from what OUTPUT_DIR holds"),
     ):
         _option(group, flag, action="store_true", help=text)
     group.add_argument("-v", "--verbose", action="count", help="more messages")
@@ -241,8 +242,14 @@ def _check(settings: Settings) -> None:
             "--participant-label does not go with the group level, which uses every participant "
             "in OUTPUT_DIR"
         )
-    if settings.dry_run and settings.boilerplate_only:
-        raise UsageError("--dry-run and --boilerplate-only exclude each other")
+    alone = {
+        "--dry-run": settings.dry_run,
+        "--boilerplate-only": settings.boilerplate_only,
+        "--reports-only": settings.reports_only,
+    }
+    asked = [option for option, given in alone.items() if given]
+    if len(asked) > 1:
+        raise UsageError(f"{' and '.join(asked)} exclude each other")
 
 
 def _memory_gb() -> float:

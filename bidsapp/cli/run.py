@@ -38,6 +38,10 @@ def run(settings: Settings) -> int:
     )
     logging.getLogger("bidsapp").setLevel("DEBUG" if settings.verbose else "INFO")
     _prepare_environment(settings)
+    if settings.reports_only:
+        from bidsapp.workflows.pages import redraw
+
+        return redraw(settings)
     analysis = effective_analysis(settings)
     # Imported late: nipype, nilearn and torch take seconds that --version need not wait for.
     from bidsapp.workflows.level import run_level

@@ -34,6 +34,8 @@ _DESCRIPTIONS = {
     "autocorrelation": "Temporal autocorrelation of each region's voxels",
     "regions": "Size, peak and flags of each region",
     "quality": "Voxels, signal and motion of each region in each run; in the group, of each run",
+    "carpet": "A few voxels of each region before and after denoising, for a picture",
+    "design": "Design matrix of a localizer run",
     "runs": "Motion in each run, and what censoring and denoising leave of it",
     "unique": "What a model explains beyond another",
     "comparisons": "Differences between models",
@@ -95,25 +97,38 @@ def check_same_analysis(root: Path, analysis: Analysis, space: str) -> None:
         The analysis or the space differs from the one recorded (the message names the keys), or the
         folder holds somebody else's dataset.
     """
-    record = root / RECORD
-    if not record.is_file():
+    if not (root / RECORD).is_file():
         _refuse_foreign(root)
         return
-    try:
-        content = yaml.safe_load(record.read_text(encoding="utf-8"))
-        theirs = Analysis.model_validate(content["analysis"])
-        differing = differing_keys(analysis, theirs)
-        if content["output_space"] != space:
-            differing.append("output space")
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
-        raise UsageError(
-            f"{record} is not readable by this version: give another output folder"
-        ) from error
+    theirs, their_space = recorded(root)
+    differing = differing_keys(analysis, theirs)
+    if their_space != space:
+        differing.append("output space")
     if differing:
         raise UsageError(
             f"{root} holds the results of another analysis, which differs in "
             f"{', '.join(differing)}: give another output folder"
         )
+
+
+def recorded(root: Path) -> tuple[Analysis, str]:
+    """Return the analysis and the space that a folder of results is bound to.
+
+    Raises
+    ------
+    UsageError
+        There is no record, or this version cannot read it.
+    """
+    record = root / RECORD
+    if not record.is_file():
+        raise UsageError(f"{root} holds no results of moviersa: {record} does not exist")
+    try:
+        content = yaml.safe_load(record.read_text(encoding="utf-8"))
+        return Analysis.model_validate(content["analysis"]), str(content["output_space"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+        raise UsageError(
+            f"{record} is not readable by this version: give another output folder"
+        ) from error
 
 
 def _refuse_foreign(root: Path) -> None:

@@ -1,6 +1,7 @@
 """The step that cuts category-selective regions from the localizer's maps."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
 from bidsapp.rois.images import same_grid
 from bidsapp.rois.template import AFFINE, mask_in_template
+from bidsapp.rois.transforms import carry_points
 from bidsapp.tables.regions import functional_rows
 
 
@@ -81,7 +83,8 @@ class FunctionalRegionMasks(SimpleInterface):
         fewest = {
             region.name: min(int(masks[region.name].sum()) for masks in by_run) for region in found
         }
-        self._results |= results(tree, runtime.cwd, by_run, functional_rows(found, fewest))
+        rows = functional_rows(found, fewest, partial(carry_points, transforms.to_native))
+        self._results |= results(tree, runtime.cwd, by_run, rows)
         return runtime
 
     @staticmethod

@@ -13,10 +13,11 @@ from nipype.interfaces.base import (
 )
 
 from bidsapp.analysis.spec import Localizer
-from bidsapp.dataset.derivatives import write_image
+from bidsapp.dataset.derivatives import OutputTree, write_image, write_table
 from bidsapp.dataset.raw import read_events
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rois.localizer import LocalizerRun, design_matrix, fit_localizer, motion_confounds
+from bidsapp.tables.design import design_columns
 
 _STATISTICS = {"t": "t", "z": "z", "effect": "% signal change", "variance": "(% signal change)^2"}
 
@@ -30,6 +31,7 @@ class _LocalizerInputSpec(BaseInterfaceInputSpec):
     repetition_time = traits.List(traits.Float, mandatory=True, desc="s")
     start_time = traits.List(traits.Float, mandatory=True, desc="s")
     spec = traits.Dict(mandatory=True, desc="the analysis file's localizer")
+    runs = traits.List(traits.Str, mandatory=True, desc="the runs' names")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the maps")
     metadata = traits.Dict(mandatory=True, desc="SpatialReference and Sources of the maps")
 
@@ -41,7 +43,7 @@ class _LocalizerOutputSpec(TraitedSpec):
 
 
 class LocalizerMaps(SimpleInterface):
-    """General linear model of the localizer: t, z, effect and variance maps of each contrast."""
+    """General linear model of the localizer: designs, and t, z, effect and variance maps."""
 
     input_spec = _LocalizerInputSpec
     output_spec = _LocalizerOutputSpec
@@ -50,7 +52,9 @@ class LocalizerMaps(SimpleInterface):
         spec = Localizer.model_validate(self.inputs.spec)
         tree = staged_tree(runtime.cwd)
         written: dict[str, dict[str, str]] = {statistic: {} for statistic in _STATISTICS}
-        for contrast, maps in fit_localizer(self._runs(spec), spec).items():
+        runs = self._runs(spec)
+        self._write_designs(tree, runs, spec)
+        for contrast, maps in fit_localizer(runs, spec).items():
             for statistic, units in _STATISTICS.items():
                 image = getattr(maps, statistic)
                 path = tree.path(
@@ -70,6 +74,12 @@ class LocalizerMaps(SimpleInterface):
             "z_maps": written["z"],
         }
         return runtime
+
+    def _write_designs(self, tree: OutputTree, runs: list[LocalizerRun], spec: Localizer) -> None:
+        entities = {key: its for key, its in self.inputs.entities.items() if key != "space"}
+        for name, run in zip(self.inputs.runs, runs, strict=True):
+            path = tree.path("participant_stats", **(entities | {"run": name, "desc": "design"}))
+            write_table(path, run.design, design_columns(run.design, spec))
 
     def _runs(self, spec: Localizer) -> list[LocalizerRun]:
         inputs = self.inputs

@@ -16,14 +16,23 @@ from nipype.interfaces.base import (
 )
 
 from bidsapp.analysis.spec import Denoise, Dissimilarity
-from bidsapp.arrays import Bools
+from bidsapp.arrays import Bools, Floats
 from bidsapp.brain.denoise import NuisanceDesign, nuisance_design
 from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, region_patterns
-from bidsapp.dataset.derivatives import read_json, sidecar, write_json, write_rdms
+from bidsapp.confounds import read_confounds
+from bidsapp.dataset.derivatives import (
+    OutputTree,
+    read_json,
+    sidecar,
+    write_json,
+    write_rdms,
+    write_table,
+)
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rsa.rdm import DISTANCES, LEAST_VOXELS
 from bidsapp.tables import notes
+from bidsapp.tables.carpet import carpet_table
 from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import Row, region_rows
 
@@ -83,9 +92,11 @@ class BrainRDMs(SimpleInterface):
         quality = region_rows(patterns, inputs.entities["run"], inputs.repetition_time)
         described = {
             "CensoredVolumes": np.flatnonzero(design.censored),
+            "Confounds": _confounds(design),
             "Regions": _described(quality),
         }
         write_json(sidecar(path), {**read_json(sidecar(path)), **described})
+        self._write_carpet(tree, design, patterns, onsets)
         self._results |= {
             "staged": str(tree.root),
             "rdms": str(path),
@@ -93,6 +104,21 @@ class BrainRDMs(SimpleInterface):
             "quality": _write(runtime, "quality", pd.DataFrame(quality)),
         }
         return runtime
+
+    def _write_carpet(
+        self, tree: OutputTree, design: NuisanceDesign, patterns: RegionPatterns, onsets: Floats
+    ) -> None:
+        confounds = read_confounds(Path(self.inputs.confounds))
+        moved = confounds.get("framewise_displacement")
+        table, columns = carpet_table(
+            patterns.carpet,
+            onsets,
+            None if moved is None else moved.to_numpy(float),
+            design.censored,
+        )
+        entities = {key: its for key, its in self.inputs.entities.items() if key != "space"}
+        path = tree.path("participant_stats", **entities, desc="carpet")
+        write_table(path, table, columns)
 
     def _autocorrelation(self, patterns: RegionPatterns) -> pd.DataFrame:
         inputs = self.inputs
@@ -112,6 +138,18 @@ class BrainRDMs(SimpleInterface):
             )
         ]
         return pd.DataFrame(rows, columns=list(describe("autocorrelation", "participant")))
+
+
+def _confounds(design: NuisanceDesign) -> dict[str, dict[str, object]]:
+    """Name the regressors but for the intercept; CompCor components with mask and variance."""
+    described = {
+        name: {
+            "Mask": design.provenance[name]["mask"],
+            "VarianceExplained": design.provenance[name]["variance_explained"],
+        }
+        for name in design.provenance
+    }
+    return {name: described.get(name, {}) for name in design.names if name != "intercept"}
 
 
 def _why_no_r(n_voxels: int, r: float) -> str | None:

@@ -1,7 +1,7 @@
 """Parts that the participants' page and the group's page have in common."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from bidsapp.analysis.spec import Analysis, Fit, Mode
 from bidsapp.errors import InputError
 from bidsapp.files import write_text
+from bidsapp.reports.facts import RunFacts
 from bidsapp.reports.figures import similarity_bars
-from bidsapp.reports.methods import methods
+from bidsapp.reports.methods import methods, plain, references
 from bidsapp.reports.page import (
     Block,
     Listing,
@@ -25,8 +26,7 @@ from bidsapp.reports.page import (
     listed,
 )
 from bidsapp.reports.style import described, model_looks, svg_text
-from bidsapp.settings import ErrorBars
-from bidsapp.vision.catalogue import ClipInput
+from bidsapp.settings import ErrorBars, Level
 
 _MODES: dict[Mode, str] = {
     "replicate": "replicate takes the paper's choices and is inflated by slow fluctuations of the "
@@ -34,40 +34,6 @@ _MODES: dict[Mode, str] = {
     "robust": "robust guards against what slow fluctuations of the signal add",
 }
 XML = '<?xml version="1.0" encoding="utf-8"?>\n'
-
-
-@dataclass(frozen=True)
-class RunFacts:
-    """What a page says of the run that made it.
-
-    Attributes
-    ----------
-    version
-        Of moviersa.
-    command
-        The command line, as typed.
-    settings
-        The settings, as TOML.
-    versions
-        Of each piece of software, by name.
-    warnings
-        Sentences for the head of the page.
-    space
-        Space of the outputs, such as ``T1w``.
-    inputs
-        What each network is given, by the model's name, as far as known.
-    error_bars
-        Of the group's bars: standard deviation or standard error.
-    """
-
-    version: str
-    command: str
-    settings: str
-    versions: Mapping[str, str]
-    warnings: tuple[str, ...] = ()
-    space: str = "T1w"
-    inputs: Mapping[str, ClipInput] = field(default_factory=dict)
-    error_bars: ErrorBars = "sd"
 
 
 @dataclass(frozen=True)
@@ -201,11 +167,11 @@ def mean_tables(analysis: Analysis, bars: pd.DataFrame, source: str) -> Iterator
             )
 
 
-def methods_section(analysis: Analysis, facts: RunFacts) -> Section:
+def methods_section(analysis: Analysis, facts: RunFacts, level: Level = "group") -> Section:
     """Return the methods of this run, with the works cited."""
-    text = methods(analysis, facts.versions, facts.inputs)
-    paragraphs = [Text(body, title) for title, body in text.paragraphs]
-    return Section("Methods", (*paragraphs, References(text.references)))
+    text = methods(analysis, facts.versions, facts.inputs, level)
+    paragraphs = [Text(plain(body), title) for title, body in text.paragraphs]
+    return Section("Methods", (*paragraphs, References(references(text))))
 
 
 def settings_section(facts: RunFacts) -> Section:

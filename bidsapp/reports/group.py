@@ -10,7 +10,6 @@ from bidsapp.errors import InputError
 from bidsapp.reports.between_models import comparison_blocks, component_blocks, unique_blocks
 from bidsapp.reports.blocks import (
     Album,
-    RunFacts,
     mean_tables,
     methods_section,
     modes_text,
@@ -20,6 +19,7 @@ from bidsapp.reports.blocks import (
 )
 from bidsapp.reports.choices import choice_blocks
 from bidsapp.reports.extras import comparator_tables
+from bidsapp.reports.facts import RunFacts
 from bidsapp.reports.figures import ERROR_BARS, lag_curve
 from bidsapp.reports.frame_pairs import frame_pair_blocks
 from bidsapp.reports.outputs import Outputs, read_columns

@@ -88,6 +88,29 @@ class Outputs:
         }
         return {name: (path, read_volume(path)) for name, path in paths.items() if path is not None}
 
+    def run_tables(
+        self, participant: str, task: str, runs: Sequence[str], desc: str
+    ) -> dict[str, Path]:
+        """Return those tables of single runs that exist, by run."""
+        paths = {
+            run: self.tree.find("participant_stats", participant, task=task, run=run, desc=desc)
+            for run in runs
+        }
+        return {run: path for run, path in paths.items() if path is not None}
+
+    def t_maps(self, participant: str) -> dict[str, tuple[Path, Volume]]:
+        """Read the localizer's t maps that were written: file and values, by contrast."""
+        localizer = self.analysis.localizer
+        folder = self.tree.root / f"sub-{participant}"
+        maps = {}
+        for contrast in localizer.contrasts if localizer else ():
+            # The name holds a run only where there is one.
+            name = f"*_space-{self.space}_contrast-{contrast}_stat-t_statmap.nii.gz"
+            path = next(iter(sorted(folder.rglob(name))), None)
+            if path is not None:
+                maps[contrast] = (path, read_volume(path))
+        return maps
+
     def masks(self, participant: str, kind: str) -> dict[str, Volume]:
         """Read the functional regions' masks, or the given ones, that were written."""
         return self._masks(participant, kind, self.space)

@@ -1,15 +1,13 @@
 """The page of one participant."""
 
+import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 
-import numpy as np
 import pandas as pd
 
-from bidsapp.arrays import Floats
-from bidsapp.dataset.derivatives import RDMFile, read_rdms
 from bidsapp.reports.blocks import (
     Album,
-    RunFacts,
     mean_tables,
     methods_section,
     modes_text,
@@ -17,10 +15,13 @@ from bidsapp.reports.blocks import (
     settings_section,
     similarity_blocks,
 )
+from bidsapp.reports.denoising import autocorrelation_block, carpet_blocks, confound_table
 from bidsapp.reports.extras import comparator_tables, mean_comparators, searchlight_pictures
-from bidsapp.reports.figures import autocorrelation, rdm_grid
+from bidsapp.reports.facts import RunFacts
+from bidsapp.reports.localizer import contrast_blocks, design_blocks
+from bidsapp.reports.matrices import Matrices
 from bidsapp.reports.outputs import Outputs, read_columns
-from bidsapp.reports.page import Block, Facts, Notes, Section, Table, Text, cell, listed
+from bidsapp.reports.page import Block, Facts, Listing, Notes, Section, Table, Text, cell, listed
 from bidsapp.reports.quality import (
     quality_blocks,
     quality_facts,
@@ -38,14 +39,15 @@ REGION_COLUMNS = {
     "peak_x": "peak x (mm)",
     "peak_y": "y",
     "peak_z": "z",
+    "peak_mni_x": "MNI x (mm)",
+    "peak_mni_y": "y",
+    "peak_mni_z": "z",
     "peak_t": "t",
     "peak_z_score": "z score",
     "coverage": "coverage",
     "fewest_voxels": "fewest voxels in a run",
     "flags": "flags",
 }
-
-MEASURES = {"correlation": "1 − r", "euclidean": "Euclidean distance", "cosine": "1 − cosine"}
 
 
 def participant_sections(
@@ -55,14 +57,16 @@ def participant_sections(
     page = _Page(outputs, participant, facts, background)
     return (
         section("Summary", page.summary),
+        *page.failures(),
         section("Inputs", page.inputs),
+        *page.localizer(),
         section("Regions", page.region_table, page.slices),
         section("Quality", page.quality),
+        page.denoising(),
         section("Dissimilarity matrices", page.rdms),
-        section("Denoising", page.autocorrelation),
         section("Similarity", page.similarity),
         *page.extras(),
-        methods_section(outputs.analysis, facts),
+        methods_section(outputs.analysis, facts, "participant"),
         settings_section(facts),
     )
 
@@ -79,6 +83,35 @@ class _Page:
         self.background = background
         tree = outputs.tree
         self.album = Album(tree.root, lambda name: tree.path("figure", sub=participant, name=name))
+        self.matrices = Matrices(outputs, outputs.rdm_files(participant))
+
+    def failures(self) -> Iterator[Section]:
+        """Return what failed, if anything did."""
+        if self.facts.errors:
+            yield section("Errors", self.errors)
+
+    def localizer(self) -> Iterator[Section]:
+        """Return the localizer, where regions are cut from it."""
+        if self.outputs.analysis.functional.regions:
+            where = (self.outputs, self.participant, self.album)
+            yield section(
+                "Localizer",
+                partial(design_blocks, *where),
+                partial(contrast_blocks, *where, self.background),
+            )
+
+    def denoising(self) -> Section:
+        """Return what denoising did."""
+        where = (self.outputs, self.participant, self.album)
+        return section(
+            "Denoising",
+            partial(confound_table, *where),
+            partial(carpet_blocks, *where),
+            partial(autocorrelation_block, *where),
+        )
+
+    def rdms(self) -> Iterator[Block]:
+        yield from self.matrices.pictures(self.album)
 
     def summary(self) -> Iterator[Block]:
         analysis = self.outputs.analysis
@@ -95,33 +128,33 @@ class _Page:
         yield Facts((*facts, *quality_facts(*quality)))
         absent = [run.run for run in analysis.movie.runs if run.run not in runs]
         missing = (f"Movie runs without results: {listed(absent)}.",) if absent else ()
-        yield Notes((*self.facts.warnings, *missing, *flagged, *quality_sentences(*quality)))
+        failed = tuple(f"The step {step} failed: see Errors." for step in self.facts.errors)
+        yield Notes(
+            (*failed, *self.facts.warnings, *missing, *flagged, *quality_sentences(*quality))
+        )
+
+    def errors(self) -> Iterator[Block]:
+        yield Notes(
+            tuple(f"{step}: {_last_line(text)}" for step, text in self.facts.errors.items())
+        )
+        for step, text in self.facts.errors.items():
+            yield Listing(f"Report of {step}", text)
 
     def inputs(self) -> Iterator[Block]:
-        files = self.outputs.rdm_files(self.participant)
-        rows = []
-        for run in self.outputs.analysis.movie.runs:
-            shared = f"{run.shared_with_next_s:g} s" if run.shared_with_next_s else "none"
-            if run.run in files:
-                rdms = read_rdms(files[run.run])
-                measured = (
-                    str(len(rdms.onsets_s)),
-                    f"{_spacing(rdms.onsets_s):.3f}",
-                    f"{rdms.onsets_s[0]:.2f}",
-                    str(len(rdms.names)),
-                    _undefined(rdms),
-                )
-            else:
-                measured = ("missing", "n/a", "n/a", "n/a", "n/a")
-            rows.append((run.run, run.film, *measured, shared))
-        yield Table(
-            header=(
-                "run", "film", "volumes", "TR (s)", "first volume (s)", "regions",
-                "undefined volumes", "film shared with next run",
-            ),
-            rows=tuple(rows),
-            caption=f"Runs of the movie task {self.outputs.analysis.movie.task}",
-        )  # fmt: skip
+        runs = self.facts.input_runs
+        if runs:
+            yield Table(
+                header=("task", "run", "volumes", "TR (s)", "StartTime (s)", "grid", "odd", "file"),
+                rows=tuple(
+                    (
+                        run.task, run.run, str(run.n_volumes), f"{run.repetition_time:.3f}",
+                        f"{run.start_time:.3f}", run.grid, run.remark or "nothing", run.file,
+                    )
+                    for run in runs
+                ),
+                caption="Preprocessed runs, in fMRIPrep's folder",
+            )  # fmt: skip
+        yield from self.matrices.table()
 
     def region_table(self) -> Iterator[Block]:
         path = self.outputs.participant_path(self.participant, "regions")
@@ -134,7 +167,8 @@ class _Page:
         yield Table(
             header=tuple(REGION_COLUMNS[name] for name in shown),
             rows=rows,
-            caption=f"Regions by hemisphere; peaks in mm of {self.outputs.space} (RAS)",
+            caption=f"Regions by hemisphere; peaks in mm of {self.outputs.space} and of "
+            f"{self.outputs.analysis.functional.template} (RAS)",
             source=self.album.relative(path),
         )
 
@@ -170,62 +204,6 @@ class _Page:
     def quality(self) -> Iterator[Block]:
         above_mm = self.outputs.analysis.denoise.censor.framewise_displacement_mm
         yield from quality_blocks(self.outputs, self.participant, self.album, above_mm)
-
-    def rdms(self) -> Iterator[Block]:
-        files = self.outputs.rdm_files(self.participant)
-        if not files:
-            yield Notes(("No run has dissimilarity matrices.",))
-            return
-        run = next(run for run in self.outputs.analysis.movie.runs if run.run in files)
-        content = read_rdms(files[run.run])
-        known = dict(zip(content.names, content.rdms, strict=True))
-        regions = [name for name in self.outputs.analysis.region_names if name in known]
-        shared = _shared_from(content.onsets_s, run.shared_with_next_s)
-        absent = [name for name in self.outputs.analysis.region_names if name not in known]
-        cross = " The dashed cross marks the film that the next run shows again." if shared else ""
-        analysis = self.outputs.analysis
-        lag = analysis.robust.min_lag_s if "robust" in analysis.modes else None
-        near = (
-            f" Pairs between the white lines are nearer than {lag:g} s and left out of the mode "
-            "robust."
-            if lag
-            else ""
-        )
-        measure = MEASURES[analysis.dissimilarity.brain]
-        yield self.album.picture(
-            f"rdms-run-{run.run}",
-            rdm_grid(
-                {name: known[name] for name in regions}, content.onsets_s, lag, shared, measure
-            ),
-            alt=f"Dissimilarity matrices of run {run.run}, one for each of {len(regions)} regions: "
-            f"{listed(regions)}.",
-            caption=f"Dissimilarity ({measure}) of the volumes of run {run.run}, one matrix per "
-            f"region, on one colour scale.{near}{cross} Without a matrix: {listed(absent)}.",
-            source=files[run.run],
-        )
-
-    def autocorrelation(self) -> Iterator[Block]:
-        path = self.outputs.participant_path(self.participant, "autocorrelation")
-        table = read_columns(path, ("roi", "lag_s", "r"))
-        if not table["r"].notna().any():
-            yield Notes((f"{self.album.relative(path)} holds no values.",))
-            return
-        mean = table.groupby("lag_s")["r"].mean()
-        inflated = (
-            " The slower it falls, the more the mode replicate is inflated."
-            if "replicate" in self.outputs.analysis.modes
-            else ""
-        )
-        yield self.album.picture(
-            "autocorrelation",
-            autocorrelation(table, self.outputs.analysis.region_names),
-            alt="Autocorrelation of the denoised signal against lag: on average over regions "
-            f"{mean.iloc[0]:.2f} at {mean.index[0]:g} s and {mean.iloc[-1]:.2f} at "
-            f"{mean.index[-1]:g} s.",
-            caption="Autocorrelation of the denoised signal, mean over a region's voxels and "
-            f"over runs; each line is a region.{inflated}",
-            source=path,
-        )
 
     def similarity(self) -> Iterator[Block]:
         path = self.outputs.participant_path(self.participant, "similarity")
@@ -282,33 +260,16 @@ def region_counts(outputs: Outputs, participant: str) -> tuple[dict[str, str], t
     return counts, tuple(sentences)
 
 
+def _last_line(report: str) -> str:
+    """Return the error's own sentence, with which a traceback ends."""
+    lines = [line.strip() for line in report.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"[\w.]*([Ee]rror|Exception)\b.*: ", line)]
+    return (errors or lines or ["no report"])[-1]
+
+
 def _region_cell(column: str, value: object) -> str:
     if column == "flags" and value != value:
         return ""
     if column == "hemisphere" and value != value:
         return "both"
     return cell(value, 2 if column == "coverage" else 1)
-
-
-def _spacing(onsets_s: Floats) -> float:
-    return float(np.median(np.diff(onsets_s))) if len(onsets_s) > 1 else float("nan")
-
-
-def _undefined(rdms: RDMFile) -> str:
-    """Count volumes without a pattern, most over regions that have any."""
-    n = len(rdms.onsets_s)
-    rows, columns = np.triu_indices(n, 1)
-    counts = []
-    for rdm in rdms.rdms:
-        defined = np.isfinite(rdm)
-        seen = np.zeros(n, dtype=bool)
-        seen[rows[defined]] = seen[columns[defined]] = True
-        counts.append(int(n - seen.sum()))
-    partly = [count for count in counts if count < n]
-    return str(max(partly, default=0))
-
-
-def _shared_from(onsets_s: Floats, shared_s: float) -> float | None:
-    """Return the onset of the first volume whose film the next run shows again, s."""
-    volumes = round(shared_s / _spacing(onsets_s)) if shared_s and len(onsets_s) > 1 else 0
-    return float(onsets_s[-volumes]) if 0 < volumes < len(onsets_s) else None

@@ -5,7 +5,7 @@ from pathlib import Path
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree
 from bidsapp.files import write_text
-from bidsapp.reports.blocks import RunFacts
+from bidsapp.reports.facts import RunFacts, write_facts
 from bidsapp.reports.group import group_sections
 from bidsapp.reports.outputs import Outputs, read_volume
 from bidsapp.reports.page import render
@@ -46,6 +46,7 @@ def participant_report(
     page = render(f"sub-{participant}", _subtitle(analysis), sections, facts.version)
     path = tree.path("participant_report", sub=participant)
     write_text(path, page)
+    write_facts(tree.path("participant_facts", sub=participant), facts)
     return path
 
 
@@ -78,6 +79,7 @@ def group_report(
     page = render("Group", _subtitle(analysis), sections, facts.version)
     path = tree.path("group_report")
     write_text(path, page)
+    write_facts(tree.path("group_facts"), facts)
     return path
 
 

@@ -1,20 +1,31 @@
 """Regions and maps drawn on slices of the participant's own anatomy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 
 import numpy as np
-from matplotlib import rc_context
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from bidsapp.arrays import Bools, Floats
-from bidsapp.reports.style import ACCENT, STYLE, new_figure
+from bidsapp.reports.style import ACCENT, COLOURS, INK, STYLE, new_figure
 
 STEP_MM = 1.25  # between two pixels of a slice
 MARGIN_MM = 15.0  # around the regions where there is no anatomy to show
 _Extent = tuple[float, float, float, float]  # left, right, bottom, top of a slice, mm
+N_SLICES = 6  # of a contrast
+LEVELS = 100  # of grey, and of t: together they fit a palette
+# Blue below zero and red above, both bright far from it: to be seen on grey.
+T_COLOURS = LinearSegmentedColormap.from_list(
+    "t", ["#B5ECF8", "#2F8FD8", "#16307E", "#7E1010", "#E4570C", "#FFE866"]
+)
+Bytes = NDArray[np.uint8]
 THINNING = 4  # every fourth voxel tells where the head is
 
 
@@ -112,6 +123,82 @@ def map_slices(background: Volume | None, values: Volume, n_slices: int = 8) -> 
     if picture is not None:
         figure.colorbar(picture, ax=list(panels), label="r", shrink=0.6, pad=0.01)
     return figure
+
+
+@rc_context(STYLE)
+def contrast_slices(
+    background: Volume | None, t: Volume, masks: Mapping[str, Volume], least_t: float
+) -> Figure:
+    """Draw a contrast's t on axial slices through its regions, which are outlined.
+
+    All slices are one picture of few colours, so that it is drawn at once and stays small.
+
+    Parameters
+    ----------
+    background
+        Anatomy; None leaves the map on white.
+    t
+        The map; zero is where nothing was measured.
+    masks
+        Boolean masks of the contrast's regions, each on its own grid.
+    least_t
+        Voxels whose t, or -t, is lower are not coloured.
+    """
+    scene = _scene(background, {"t": Volume(t.data != 0, t.affine)})
+    places = _through(t, [mask for mask in masks.values() if mask.data.any()])
+    top = max(float(np.abs(t.data).max(initial=0.0)), least_t + 1.0)
+    cuts = [_cut(scene, 2, at_mm)[0] for at_mm in places]
+    high, wide = cuts[0].shape[:2]
+    whole = np.concatenate([_coloured(scene, grid, t, least_t, top) for grid in cuts], axis=1)
+    width_in = 10.0
+    picture_in = (width_in - 0.7) * high / whole.shape[1]
+    figure = Figure(figsize=(width_in, picture_in + 0.25))
+    axis = figure.add_axes((0, 0, 1 - 0.7 / width_in, picture_in / (picture_in + 0.25)))
+    axis.imshow(whole, origin="lower", interpolation="none", aspect="auto")
+    axis.set_axis_off()
+    ink = "white" if background is not None else INK
+    for i, (grid, at_mm) in enumerate(zip(cuts, places, strict=True)):
+        axis.text(i * wide + 3, 3, f"z = {at_mm:.0f}", color=ink, fontsize=6.5)
+        for colour, mask in zip(cycle(COLOURS[:4]), masks.values(), strict=False):
+            inside = _sample(mask, grid, order=0)
+            if inside.any():
+                x, y = np.arange(wide) + i * wide, np.arange(high)
+                axis.contour(x, y, inside, levels=[0.5], colors=["white"], linewidths=2.2)
+                axis.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.2)
+    axis.text(3, high - 4, "L", color=ink, fontsize=7, va="top")
+    axis.text(wide - 3, high - 4, "R", color=ink, fontsize=7, va="top", ha="right")
+    for i, (colour, name) in enumerate(zip(cycle(COLOURS[:4]), masks, strict=False)):
+        figure.text(0.005 + 0.08 * i, 0.995, name, color=colour, fontweight="bold", va="top")
+    scale = ScalarMappable(Normalize(-top, top), T_COLOURS)
+    figure.colorbar(scale, cax=figure.add_axes((0.945, 0.08, 0.012, 0.76)), label="t")
+    return figure
+
+
+def _through(t: Volume, masks: Sequence[Volume]) -> list[float]:
+    """Choose heights of axial slices, mm: through each region, and far from one another."""
+    low, high = np.percentile(_voxels_mm(Volume(t.data != 0, t.affine))[:, 2], [12, 88])
+    chosen = sorted({_busiest(_voxels_mm(mask), 2) for mask in masks})[:N_SLICES]
+    candidates = np.linspace(low, high, 40)
+    while len(chosen) < N_SLICES:
+        apart = np.abs(candidates[:, None] - np.array(chosen)[None, :]).min(axis=1, initial=np.inf)
+        chosen.append(float(candidates[int(np.argmax(apart))]))
+    return sorted(chosen)
+
+
+def _coloured(scene: _Scene, grid: Floats, t: Volume, least_t: float, top: float) -> Bytes:
+    """Return a slice as colours, (rows, columns, 3): grey anatomy below an opaque map."""
+    if scene.background is None:
+        shown = np.full(grid.shape[:2], LEVELS - 1)
+    else:
+        grey = _sample(scene.background, grid, order=1) / scene.white
+        shown = (np.clip(grey, 0, 1) * (LEVELS - 1)).astype(int)
+    values = _sample(t, grid, order=0)
+    level = (np.clip(values / top, -1, 1) + 1) / 2 * (LEVELS - 1)
+    shown = np.where(np.abs(values) >= least_t, LEVELS + level.astype(int), shown)
+    steps = np.linspace(0, 1, LEVELS)
+    palette = np.concatenate([colormaps["gray"](steps), T_COLOURS(steps)])[:, :3]
+    coloured: Bytes = (palette * 255).round().astype(np.uint8)[shown]
+    return coloured
 
 
 def _scene(background: Volume | None, masks: Mapping[str, Volume]) -> _Scene:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from bidsapp.reports.compact import compact
+
 Line = Literal["-", "--", ":", "-."]
 
 # Okabe and Ito's colours for all kinds of colour vision, without the yellow, which print loses.
@@ -91,13 +93,27 @@ def svg_text(figure: Figure, name: str) -> str:
     """Return a figure as one SVG element.
 
     The same figure and name give the same text. Every id begins with ``name``, so that several
-    figures can stand in one page.
+    figures can stand in one page. Coordinates are rounded to a hundredth of a point.
     """
+    _arrange(figure)
     stream = io.StringIO()
     silent = {"Creator": None, "Date": None, "Format": None, "Type": None}
     with rc_context(STYLE):
         figure.savefig(stream, format="svg", metadata=silent)
-    text = re.sub(r'(?<= d=")[^"]+', _rounded, stream.getvalue())
+    return compact(_renamed(stream.getvalue(), name))
+
+
+def _arrange(figure: Figure) -> None:
+    """Let a figure arrange its margins once; saving would draw all of it a second time for that."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        with rc_context(STYLE):
+            engine.execute(figure)
+        figure.set_layout_engine(None)
+
+
+def _renamed(text: str, name: str) -> str:
+    """Cut the SVG element out of a file, and give its ids names of its own."""
     # Nothing refers to images by id, and two that look the same would have the same one.
     element = re.sub(r' id="image[0-9a-f]+"', "", text[text.index("<svg") :])
     prefix = re.sub(r"[^0-9a-zA-Z]+", "-", name)
@@ -110,11 +126,6 @@ def svg_text(figure: Figure, name: str) -> str:
         return re.sub(r'( id="| xlink:href="#|url\(#)([^")]+)', own_id, tag[0])
 
     return re.sub(r"<[^>]*>", own_ids, element)
-
-
-def _rounded(path: re.Match[str]) -> str:
-    """Round a path's coordinates to a hundredth of a point: nobody sees more."""
-    return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", path[0])
 
 
 def described(svg: str, title: str, description: str) -> str:

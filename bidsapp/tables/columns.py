@@ -35,6 +35,11 @@ def describe(desc: str, level: Level = "group") -> dict[str, dict[str, str]]:
     return {name: _column(name, f"{level}-{desc}") for name in names}
 
 
+def tables() -> dict[Level, tuple[str, ...]]:
+    """Return the tables of each level, by their ``desc`` entity."""
+    return {level: tuple(names) for level, names in _content()["tables"].items()}
+
+
 def _column(name: str, table: str) -> dict[str, str]:
     meanings: Mapping[str, dict[str, str]] = _content()["columns"]
     return dict(meanings.get(f"{table}.{name}", meanings.get(name, {})))

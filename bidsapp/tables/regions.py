@@ -1,12 +1,14 @@
 """The table of a participant's regions: where each was found and how much of it there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Hemisphere
+from bidsapp.arrays import Floats
 from bidsapp.rois.functional import FoundRegion
 from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.columns import describe
@@ -47,10 +49,21 @@ class RunCounts:
         return min(shares, default=(None, ""), key=lambda share: share[0])
 
 
-def functional_rows(found: Sequence[FoundRegion], fewest: Mapping[str, int]) -> list[Row]:
-    """One row per functional region and hemisphere: peak in native RAS mm, its t and z, voxels.
+def functional_rows(
+    found: Sequence[FoundRegion],
+    fewest: Mapping[str, int],
+    to_template: Callable[[Floats], Floats],
+) -> list[Row]:
+    """One row per functional region and hemisphere: peak in RAS mm, its t and z, voxels.
 
     Coverage is that of the hemisphere's search sphere by the localizer.
+
+    Parameters
+    ----------
+    fewest
+        Region to its voxels in the movie run where it has fewest.
+    to_template
+        Carries points, (n, 3) RAS mm, from the output space to that of the search centres.
     """
     rows = []
     for region in found:
@@ -70,6 +83,8 @@ def functional_rows(found: Sequence[FoundRegion], fewest: Mapping[str, int]) -> 
             if hemisphere in peaks:
                 peak = peaks[hemisphere]
                 row |= dict(zip(("peak_x", "peak_y", "peak_z"), peak.mm, strict=True))
+                there = to_template(np.array([peak.mm]))[0]
+                row |= dict(zip(("peak_mni_x", "peak_mni_y", "peak_mni_z"), there, strict=True))
                 row |= {"peak_t": peak.t, "peak_z_score": peak.z}
             rows.append(row)
     return rows

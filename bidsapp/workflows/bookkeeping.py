@@ -14,10 +14,11 @@ import yaml
 from bidsapp import __version__
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, SourceDataset
+from bidsapp.dataset.fmriprep import release
 from bidsapp.errors import UsageError
 from bidsapp.files import write_text
-from bidsapp.reports.methods import methods_text
-from bidsapp.reports.report import RunFacts
+from bidsapp.reports.facts import RunFacts
+from bidsapp.reports.methods import methods, renderings
 from bidsapp.settings import FMRIPREP, RAW, Settings, to_toml, versions
 from bidsapp.vision.catalogue import ClipInput, find_model
 
@@ -60,7 +61,7 @@ def log(settings: Settings, analysis: Analysis) -> Path:
     texts = {
         "moviersa.toml": to_toml(settings),
         "analysis.yaml": content,
-        "CITATION.md": methods_text(analysis, versions(), _network_inputs(settings, analysis)),
+        **{f"CITATION.{ending}": text for ending, text in _citations(settings, analysis)},
     }
     with _clear_refusal():
         if settings.clean_workdir:
@@ -142,6 +143,20 @@ def _clear_refusal() -> Iterator[None]:
         ) from error
 
 
+def _citations(settings: Settings, analysis: Analysis) -> Iterable[tuple[str, str]]:
+    """Return what this run did, in each format, by the ending of its file."""
+    inputs = _network_inputs(settings, analysis)
+    text = methods(analysis, _versions(settings), inputs, settings.level)
+    return renderings(text).items()
+
+
+def _versions(settings: Settings) -> dict[str, str]:
+    """Return the versions of what computes here, and of fMRIPrep where its outputs are at hand."""
+    made = (settings.derivatives_dir / "dataset_description.json").is_file()
+    fmriprep = release(settings.derivatives_dir) if made else None
+    return versions() | ({"fMRIPrep": fmriprep} if fmriprep else {})
+
+
 def _network_inputs(settings: Settings, analysis: Analysis) -> dict[str, ClipInput]:
     networks = [name for name in analysis.models if analysis.feature_table(name) is None]
     return {name: find_model(name, settings.model_catalogue).input for name in networks}
@@ -153,7 +168,7 @@ def facts_of(settings: Settings, analysis: Analysis, warnings: tuple[str, ...]) 
         version=__version__,
         command=" ".join(sys.argv),
         settings=to_toml(settings),
-        versions=versions(),
+        versions=_versions(settings),
         warnings=warnings,
         space=settings.output_space,
         inputs=_network_inputs(settings, analysis),

@@ -15,8 +15,6 @@ from bidsapp.settings import Settings
 from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
 
 LOGGER = logging.getLogger(__name__)
-EXTRAS = ("comparators", "searchlight")
-"""Steps of a participant that no other results rest on."""
 _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
 
 
@@ -62,6 +60,16 @@ def run_workflow(
     return {}
 
 
+def crash_reports(log_dir: Path, participant: str) -> dict[str, str]:
+    """Return the report of every step of a participant that failed in a run, by the step's name."""
+    steps = {path: _step(path) for path in sorted(log_dir.glob("crash-*"))}
+    return {
+        name.rsplit(".", 1)[-1]: path.read_text(encoding="utf-8", errors="replace")
+        for path, name in steps.items()
+        if participant in _PARTICIPANT.findall(name)
+    }
+
+
 def _crashes(log_dir: Path, before: set[Path]) -> dict[str, str]:
     new = sorted(set(log_dir.glob("crash-*")) - before)
     return {_step(path): _reason(path) for path in new}
@@ -91,12 +99,6 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
         match = _PARTICIPANT.search(step)
         found.setdefault(match[1] if match else step, reason)
     return found
-
-
-def only_extras_failed(crashes: Mapping[str, str], participant: str) -> bool:
-    """Tell whether no failed step of a participant is one that the other results rest on."""
-    steps = [step for step in crashes if participant in _PARTICIPANT.findall(step)]
-    return all(step.rsplit(".", 1)[-1] in EXTRAS for step in steps)
 
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:

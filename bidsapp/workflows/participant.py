@@ -10,7 +10,7 @@ from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import STANDARD_SPACES, OutputTree, bids_uri
+from bidsapp.dataset.derivatives import STANDARD_SPACES, bids_uri
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun, check_derivatives
 from bidsapp.dataset.raw import open_raw
 from bidsapp.errors import InputError
@@ -23,14 +23,14 @@ from bidsapp.interfaces.searchlight import SearchlightMaps
 from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
 from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
-from bidsapp.reports.report import participant_report
 from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw
 from bidsapp.workflows.checks import usable_inputs
-from bidsapp.workflows.engine import failed_participants, only_extras_failed, run_workflow
+from bidsapp.workflows.engine import crash_reports, failed_participants, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.masks import mask_inputs
 from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
+from bidsapp.workflows.pages import draw_participant
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -61,15 +61,13 @@ def run(settings: Settings, analysis: Analysis) -> int:
     )
     crashes = run_workflow(workflow, settings, log_dir)
     failed = failed_participants(crashes)
-    warnings = plan_warnings(settings, analysis)
-    tree = OutputTree(settings.output_dir)
+    facts = facts_of(settings, analysis, plan_warnings(settings, analysis))
     for person in inputs.participants:
-        if person.participant not in failed or only_extras_failed(crashes, person.participant):
-            facts = facts_of(settings, analysis, (*person.missing, *warnings))
-            try:
-                participant_report(tree, person.participant, analysis, facts, person.t1w)
-            except InputError as error:
-                failed[person.participant] = str(error)
+        reports = crash_reports(log_dir, person.participant)
+        try:
+            draw_participant(settings, analysis, person, facts, reports)
+        except InputError as error:
+            failed.setdefault(person.participant, str(error))
     known = inputs.raw.participants
     found = {**inputs.unusable, **failed}
     return end({f"sub-{name}" if name in known else name: why for name, why in found.items()})
@@ -200,6 +198,7 @@ class _Steps:
             n_volumes=[run.n_volumes for run in runs],
             repetition_time=[run.repetition_time for run in runs],
             start_time=[run.start_time for run in runs],
+            runs=[run.run for run in runs],
             spec=spec.model_dump(mode="json"),
             entities=self._localizer_entities(),
             metadata=self._metadata([run.bold for run in runs]),

@@ -32,7 +32,7 @@ def monkeymodule() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def analysed(standin: Path, monkeymodule: pytest.MonkeyPatch) -> Path:
     """The stand-in after the participant level, without a report."""
-    monkeymodule.setattr("bidsapp.workflows.participant.participant_report", lambda *_: None)
+    monkeymodule.setattr("bidsapp.workflows.pages.participant_report", lambda *_: None)
     assert _moviersa(standin, "participant") == 0
     return standin
 

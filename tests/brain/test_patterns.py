@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from nilearn.masking import apply_mask
 
+from bidsapp.brain.carpet import carpet
 from bidsapp.brain.denoise import NuisanceDesign, residuals
 from bidsapp.brain.patterns import autocorrelation, read_voxels, region_patterns
 from bidsapp.errors import InputError
@@ -162,3 +163,20 @@ def test_autocorrelation_of_known_noise() -> None:
 def test_autocorrelation_without_voxels_or_variance() -> None:
     assert np.isnan(autocorrelation(np.empty((50, 0)), 2.0, [2.0])).all()
     assert np.isnan(autocorrelation(np.ones((50, 3)), 2.0, [2.0])).all()
+
+
+def test_the_carpet_takes_voxels_of_each_region_in_sds_as_measured() -> None:
+    random = np.random.default_rng(5)
+    measured = (100 + 7 * random.standard_normal((50, 300))).astype(np.float32)
+    denoised = ((measured - measured.mean(axis=0)) / 2).astype(np.float32)
+    left = np.arange(50) != 3
+    denoised[3] = np.nan
+    kept = {"A": np.arange(300) < 200, "B": np.arange(300) >= 298, "C": np.zeros(300, bool)}
+    found = carpet(kept, measured, denoised, left)
+    assert found.regions == ("A",) * 40 + ("B",) * 2
+    np.testing.assert_allclose(found.before[left].mean(axis=0), 0, atol=1e-5)
+    np.testing.assert_allclose(found.before[left].std(axis=0), 1, atol=1e-5)
+    np.testing.assert_allclose(found.after[left].std(axis=0), 0.5, atol=1e-3)
+    np.testing.assert_allclose(found.before[:, -1], (measured[:, 299] - measured[left, 299].mean())
+                               / measured[left, 299].std(), atol=1e-4)  # fmt: skip
+    assert np.isnan(found.after[3]).all()

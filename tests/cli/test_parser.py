@@ -102,6 +102,7 @@ def test_a_space_may_have_a_resolution(tmp_path):
         ("b o participant -d a_b=/x", "'a_b' is no name"),
         ("b o group --participant-label 01", "--participant-label"),
         ("b o group --dry-run --boilerplate-only", "--boilerplate-only"),
+        ("b o group --dry-run --reports-only", "--dry-run and --reports-only exclude each other"),
         ("b o group --analysis /no/such.yaml", "/no/such.yaml"),
         ("b o group --config-file /no/such.toml", "/no/such.toml"),
         ("b o participant --task-id rest", "movie, objectcategories"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations, permutations, product
+from itertools import combinations, cycle, permutations, product
 from pathlib import Path
 from xml.parsers import expat
 
@@ -13,17 +13,24 @@ import pytest
 import SimpleITK
 
 from bidsapp.analysis.spec import Analysis
+from bidsapp.brain.carpet import Carpet
 from bidsapp.dataset.derivatives import (
     OutputTree,
+    read_json,
+    sidecar,
     write_image,
+    write_json,
     write_rdms,
     write_segmentation,
     write_table,
 )
+from bidsapp.reports.facts import InputRun
 from bidsapp.reports.report import RunFacts
 from bidsapp.rois.template import AFFINE as TEMPLATE_AFFINE
 from bidsapp.rois.template import mask_in_template
+from bidsapp.tables.carpet import carpet_table
 from bidsapp.tables.columns import describe
+from bidsapp.tables.design import design_columns
 from bidsapp.tables.quality import group_quality_table
 
 SHAPE = (30, 34, 28)
@@ -92,6 +99,7 @@ class MadeUp:
         random = np.random.default_rng([self.seed, int(participant)])
         self.write_rdms(participant, random)
         self.write_masks(participant, random)
+        self.write_localizer(participant)
         self.table(participant, "similarity", self.similarity(random))
         self.table(participant, "autocorrelation", self.autocorrelation(random))
         self.table(participant, "regions", self.regions(random))
@@ -111,6 +119,44 @@ class MadeUp:
                 "brain_rdms", sub=participant, ses="movie", task="movie", run=run.run, space="T1w"
             )
             write_rdms(path, rdms, names, "region", np.arange(n) * 2.0 + 1, {"run": run.run})
+            component = {"Mask": "combined", "VarianceExplained": 0.4}
+            confounds = {"a_comp_cor_00": component, "cosine00": {}, "trans_x": {}}
+            content = read_json(sidecar(path)) | {"Confounds": confounds}
+            write_json(sidecar(path), content)
+            self.write_carpet(participant, run.run)
+
+    def write_carpet(self, participant: str, run: str) -> None:
+        """Write voxels that lose three quarters of their variance by denoising."""
+        random = np.random.default_rng([self.seed, 3, int(participant)])
+        names = tuple(np.repeat(self.analysis.region_names, 5))
+        values = random.standard_normal((self.n_volumes, len(names)))
+        censored = np.arange(self.n_volumes) == 7
+        onsets = np.arange(self.n_volumes) * 2.0 + 1
+        table, columns = carpet_table(
+            Carpet(names, values, values / 2), onsets, random.uniform(0, 0.6, len(onsets)), censored
+        )
+        path = self.tree.path(
+            "participant_stats", sub=participant, ses="movie", task="movie", run=run, desc="carpet"
+        )
+        write_table(path, table, columns)
+
+    def write_localizer(self, participant: str) -> None:
+        """Write a design of two blocks, and maps that are high in one place."""
+        spec = self.analysis.localizer
+        if spec is None:
+            return
+        names = {"sub": participant, "ses": "localizer", "task": spec.task, "run": "1"}
+        n = len(spec.conditions)
+        blocks = (np.arange(40)[:, None] // 10) % n == np.arange(n)
+        design = pd.DataFrame(blocks.astype(float), columns=list(spec.conditions))
+        design = design.assign(trans_x=np.linspace(-1, 1, 40), drift_1=1.0, constant=1.0)
+        path = self.tree.path("participant_stats", **names, desc="design")
+        write_table(path, design, design_columns(design, spec))
+        for contrast, side in zip(spec.contrasts, cycle((-1, 1)), strict=False):
+            t = np.where(ball(np.array((0.0, -20, 10)), 70), 0.5, 0.0)
+            t[ball(np.array((side * 40.0, -50, -16)), 9)] = 9.0
+            path = self.tree.path("statmap", **names, space="T1w", contrast=contrast, stat="t")
+            write_image(path, t, AFFINE, REFERENCE)
 
     def write_masks(self, participant: str, random: np.random.Generator) -> None:
         for region in self.analysis.functional.regions:
@@ -324,6 +370,10 @@ FACTS = RunFacts(
     settings="nprocs = 2\n",
     versions={"moviersa": "0.1.0", "nilearn": "0.14.1"},
     warnings=("sub-02 saw the film 0.3 s late.",),
+    input_runs=(
+        InputRun("movie", "1", "sub-01_bold.nii.gz", 60, 2.0, 1.0, "80 x 80 x 35", "left out"),
+    ),
+    errors={"searchlight": f"Traceback: {HOSTILE}\nValueError: spheres of no size\n\n"},
 )
 
 

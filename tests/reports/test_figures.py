@@ -1,5 +1,7 @@
 """Figures show the numbers that they are given."""
 
+import base64
+import io
 import re
 from collections.abc import Callable
 from itertools import permutations, product
@@ -9,13 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 from scipy.spatial.distance import squareform
 
+from bidsapp.reports.compact import compact
 from bidsapp.reports.figures import (
     RDM_PIXELS,
     autocorrelation,
+    carpet_plot,
     component_paths,
+    design_figure,
     lag_curve,
     rdm_grid,
     similarity_bars,
@@ -177,15 +184,35 @@ def test_models_look_different_and_keep_their_look() -> None:
     assert model_looks(models[:5]) == {model: looks[model] for model in models[:5]}
 
 
-def test_rdm_grid_shows_each_matrix() -> None:
+def squares(figure: Figure, n: int) -> list[np.ndarray]:
+    """Cut the matrices of a row, n pixels a side, out of the one picture."""
+    whole = figure.axes[0].images[0].get_array().filled(np.nan)
+    top, step = round(1.26 * n) - n, round(1.06 * n)
+    return [whole[top : top + n, x : x + n] for x in range(0, whole.shape[1] - n + 1, step)]
+
+
+def test_rdm_grid_shows_each_matrix(svg_texts: Texts) -> None:
     n = 30
     rdm = np.random.default_rng(0).uniform(0, 2, n * (n - 1) // 2)
     figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, 20.0, 50.0)
-    shown = np.asarray(figure.axes[0].images[0].get_array().filled(0.0))
-    np.testing.assert_allclose(shown, squareform(rdm))
-    assert [axis.get_title(loc="left") for axis in figure.axes[:2]] == ["FFA", "PPA"]
-    scales = {axis.images[0].get_clim() for axis in figure.axes[:2]}
-    assert len(scales) == 1
+    low, high = figure.axes[0].images[0].get_clim()
+    shown = squares(figure, n)
+    expected = squareform(np.clip(rdm, low, high))
+    off = ~np.eye(n, dtype=bool)
+    np.testing.assert_allclose(shown[0][off], expected[off])
+    np.testing.assert_allclose(shown[1][off], squareform(np.clip(2 - rdm, low, high))[off])
+    assert np.isnan(np.diag(shown[0])).all()
+    assert {"FFA", "PPA", "59 s"} <= set(svg_texts(svg_text(figure, "rdms")))
+
+
+def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
+    n, repetition_time, lag = 100, 2.0, 20.0
+    onsets = np.arange(n) * repetition_time
+    figure = rdm_grid({"FFA": np.ones(n * (n - 1) // 2)}, onsets, lag)
+    (lines,) = figure.axes[0].collections
+    top = round(1.26 * n) - n
+    lags = sorted(abs((y - top) - x) * onsets[-1] / n for (x, y), _ in lines.get_segments())
+    np.testing.assert_allclose(lags, [lag, lag, onsets[-1] - lag, onsets[-1] - lag])
 
 
 def test_a_long_rdm_is_averaged_without_undefined_pairs() -> None:
@@ -195,7 +222,7 @@ def test_a_long_rdm_is_averaged_without_undefined_pairs() -> None:
     np.fill_diagonal(square, 0)
     square[5] = square[:, 5] = np.nan
     figure = rdm_grid({"FFA": square[np.triu_indices(n, 1)]}, np.arange(n) * 2.0)
-    shown = np.asarray(figure.axes[0].images[0].get_array().filled(np.nan))
+    (shown,) = squares(figure, RDM_PIXELS)
     assert shown.shape == (RDM_PIXELS, RDM_PIXELS)
     assert shown[10, 20] == pytest.approx(square[20:22, 40:42].mean())
     assert shown[2, 20] == pytest.approx(square[4, 40:42].mean())
@@ -294,3 +321,40 @@ def test_a_file_says_itself_what_it_shows() -> None:
     assert "<title>&lt;b&gt;</title>" in svg
     assert "<desc>of &amp; t.tsv</desc>" in svg
     assert expat.ParserCreate().Parse(svg, True) == 1
+
+
+def test_carpet_shows_voxels_of_both_states_and_names_regions(svg_texts: Texts) -> None:
+    table = pd.DataFrame({"onset": np.arange(10) * 2.0, "framewise_displacement": np.nan})
+    table = table.assign(censored=0)
+    for i, (state, level) in enumerate(product(("before", "after"), (0.5, 1.5))):
+        table[f"V1 v {i % 2} {state}"] = level * (1 if state == "before" else 0.5)
+    figure = carpet_plot(table)
+    pictures = [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
+    np.testing.assert_allclose(pictures[0][:, 0], [0.5, 1.5])
+    np.testing.assert_allclose(pictures[1][:, 0], [0.25, 0.75])
+    assert {"V1 v", "as measured", "denoised"} <= set(svg_texts(svg_text(figure, "carpet")))
+
+
+def test_design_scales_each_regressor_and_weighs_conditions() -> None:
+    design = pd.DataFrame({"face": [0, 2.0], "scene": [-4.0, 0], "constant": [1.0, 1]})
+    figure = design_figure(design, {"face": {"face": 1, "scene": -1}})
+    matrix, weights = (np.asarray(axis.images[0].get_array()) for axis in figure.axes)
+    np.testing.assert_allclose(matrix, [[0, -1, 1], [1, 0, 1]])
+    np.testing.assert_allclose(weights, [[1, -1, 0]])
+
+
+def test_smaller_svg_draws_the_same_pixels() -> None:
+    pixels = np.array([[[255, 0, 0, 255], [0, 0, 255, 128]]], np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    content = base64.b64encode(stream.getvalue()).decode()
+    svg = compact(
+        f'<svg><image href="data:image/png;base64,{content}"/>\n   '
+        '<use x="1.23456" y="2" style="fill: red"/>\n <use x="3" y="4" style="fill: red"/>'
+        "<text>1.23456</text></svg>"
+    )
+    assert '<g style="fill: red"><use x="1.23" y="2"/>\n<use x="3" y="4"/></g>' in svg
+    assert "<text>1.23456</text>" in svg
+    again = Image.open(io.BytesIO(base64.b64decode(re.search(r"base64,([^\"]+)", svg)[1])))
+    assert again.mode == "P"
+    np.testing.assert_array_equal(np.asarray(again.convert("RGBA")), pixels)

@@ -1,13 +1,16 @@
 """The methods text says what holds for the analysis, and no more."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
-from bidsapp.reports.methods import methods
-from bidsapp.reports.methods import methods_text as full_text
+from bidsapp.reports.methods import methods, plain, references, renderings
+from bidsapp.reports.methods.wording import cite
+from bidsapp.reports.methods.works import works
+from bidsapp.settings import Level
 from bidsapp.vision.catalogue import read_catalogue
 
 VERSIONS = {"moviersa": "1.2.3", "nilearn": "0.14", "fMRIPrep": "23.2.1"}
@@ -15,7 +18,7 @@ VERSIONS = {"moviersa": "1.2.3", "nilearn": "0.14", "fMRIPrep": "23.2.1"}
 
 def methods_text(analysis: Analysis, versions: dict[str, str]) -> str:
     inputs = {name: entry.input for name, entry in read_catalogue().items()}
-    return full_text(analysis, versions, inputs)
+    return renderings(methods(analysis, versions, inputs))["md"]
 
 
 @pytest.fixture(scope="module")
@@ -123,9 +126,11 @@ def test_bars_and_another_rate_are_told(paper: Analysis) -> None:
 
 def test_every_work_cited_is_listed_and_no_other(paper: Analysis) -> None:
     text = methods(paper, VERSIONS, {})
-    said = " ".join(body for _, body in text.paragraphs)
+    said = " ".join(plain(body) for _, body in text.paragraphs)
     assert "Behzadi et al., 2007" in said
-    for work in text.references:
+    assert "@{" not in said
+    assert len(set(references(text))) == len(references(text)) == len(text.cited)
+    for work in references(text):
         assert work.split(",")[0] in said, work
 
 
@@ -183,3 +188,62 @@ def test_no_heavy_library_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_work_has_two_keys() -> None:
+    for what in ("full", "doi"):
+        known = [getattr(work, what) for work in works().values() if getattr(work, what)]
+        assert len(set(known)) == len(known)
+    assert works()["bids"].full == (
+        "Gorgolewski, K. J., et al. (2016). The brain imaging data structure, a format for "
+        "organizing and describing outputs of neuroimaging experiments. Scientific Data, 3, "
+        "160044. doi:10.1038/sdata.2016.44"
+    )
+    with pytest.raises(KeyError):
+        cite("nobody")
+
+
+def test_a_level_tells_of_what_it_did_alone(paper: Analysis) -> None:
+    def titles(level: Level) -> list[str]:
+        return [title for title, _ in methods(paper, VERSIONS, {}, level).paragraphs]
+
+    assert titles("stimulus") == ["Software and data", "Models"]
+    assert "Statistics over participants" not in titles("participant")
+    assert titles("group") == [*titles("participant"), "Statistics over participants"]
+    assert "PyTorch 2.14" in methods_text(paper, {"torch": "2.14"})
+
+
+def test_formats_say_the_same_and_escape(paper: Analysis) -> None:
+    odd = r"a_b & 50% {x} <i> $2 #1 ^ ~ \alpha"
+    ours = paper.model_copy(update={"name": odd})
+    text = methods(ours, VERSIONS, {})
+    made = renderings(text)
+    assert set(made) == {"md", "html", "tex", "bib"}
+    assert r"a\_b & 50% \{x\} \<i\> $2 \#1 ^ ~ \\alpha" in made["md"]
+    assert r"a_b &amp; 50% {x} &lt;i&gt; $2 #1 ^ ~ \alpha" in made["html"]
+    assert (
+        r"a\_b \& 50\% \{x\} \textless{}i\textgreater{} \$2 \#1 \textasciicircum{} "
+        r"\textasciitilde{} \textbackslash{}alpha"
+    ) in made["tex"]
+    assert r"fMRIPrep 23.2.1 \cite{fmriprep} and" in made["tex"]
+    assert r"(compare \cite{drift})" in made["tex"]
+    assert 'fMRIPrep 23.2.1 (<a href="#ref-fmriprep">Esteban et al., 2019</a>)' in made["html"]
+    for content in made.values():
+        assert "@{k" not in content
+        assert "23.2.1" in content or content is made["bib"]
+
+
+def test_each_work_of_the_latex_text_is_in_its_bibliography(paper: Analysis) -> None:
+    text = methods(paper, VERSIONS, {})
+    made = renderings(text)
+    cited = set(re.findall(r"\\cite\{(\w+)\}", made["tex"]))
+    entries = re.findall(r"^@(\w+)\{(\w+),$", made["bib"], flags=re.MULTILINE)
+    assert cited == {key for _, key in entries} == set(text.cited)
+    assert {kind for kind, _ in entries} <= {"article", "inproceedings", "book", "unpublished"}
+    for content in (made["tex"], made["bib"]):
+        bare = re.sub(r"\\[{}]", "", content)
+        assert bare.count("{") == bare.count("}")
+        assert not re.search(r"(?<!\\)[&%#]", content.replace(r"\usepackage", ""))
+        assert content.isascii() or "ü" in content or "á" in content
+    assert "author = {Gorgolewski, K. J. and others}" in made["bib"]
+    assert made["tex"].count(r"\section*{") == len(text.paragraphs)

@@ -15,6 +15,7 @@ import pytest
 from bidsapp.dataset.derivatives import OutputTree
 from bidsapp.errors import InputError
 from bidsapp.reports.extras import comparator_tables
+from bidsapp.reports.facts import read_facts
 from bidsapp.reports.page import Table
 from bidsapp.reports.report import RunFacts, group_report, participant_report
 
@@ -123,10 +124,33 @@ def test_pages_show_every_region_model_warning_and_setting(
 
 
 def test_participant_page_has_each_figure(made_up, participant_page: Page) -> None:
-    # Slices of two sets, quality, matrices, autocorrelation, and bars of two sets and two fits.
-    assert len(participant_page.svgs) == 9
+    # A design, two contrasts, slices of two sets, quality; voxels and matrices of four runs;
+    # autocorrelation; and bars of two sets and two fits.
+    assert len(participant_page.svgs) == 1 + 2 + 2 + 1 + 4 + 4 + 1 + 4
     assert "4 of 4" in participant_page.text
     assert "PPA: peak z under 3.1." in participant_page.text
+
+
+def test_participant_page_says_what_failed_and_what_was_odd(participant_page: Page) -> None:
+    assert "The step searchlight failed: see Errors." in participant_page.text
+    assert "searchlight: ValueError: spheres of no size" in participant_page.text
+    assert "Traceback: <script>alert(1)</script>" in participant_page.text
+    assert "80 x 80 x 35 left out sub-01_bold.nii.gz" in participant_page.text
+    assert "1 of combined (a_comp_cor_00, 40% of its variance)" in participant_page.text
+    assert "Denoising took away 75% of their variance" in participant_page.text
+    assert "Contrast face (face against scene)" in participant_page.text
+    assert "with its regions outlined: FFA." in participant_page.text
+
+
+@pytest.mark.usefixtures("participant_page")
+def test_facts_are_kept_to_draw_a_page_again(made_up, facts) -> None:
+    path = made_up.tree.path("participant_facts", sub="01")
+    assert read_facts(path) == facts
+    with pytest.raises(InputError, match="run that again"):
+        read_facts(path.with_name("absent.json"))
+    (made_up.tree.root / "odd.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="not what this version writes"):
+        read_facts(made_up.tree.root / "odd.json")
 
 
 def test_quality_is_flagged_on_both_pages(participant_page: Page, group_page: Page) -> None:
@@ -153,7 +177,7 @@ def test_stars_are_for_p_null_of_robust_alone(made_up, facts, group_page: Page) 
 
 def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_texts) -> None:
     root = made_up.tree.root
-    for folder, page, count in (("sub-01", "sub-01.html", 9), ("group", "group.html", 10)):
+    for folder, page, count in (("sub-01", "sub-01.html", 19), ("group", "group.html", 10)):
         figures = sorted((root / folder / "figures").glob("*.svg"))
         assert len(figures) == count
         text = (root / page).read_text(encoding="utf-8")

@@ -8,7 +8,16 @@ from matplotlib.figure import Figure
 from nibabel import Nifti1Image
 from nilearn.image import resample_img
 
-from bidsapp.reports.slices import Volume, _busiest, _sample, _voxels_mm, map_slices, region_slices
+from bidsapp.reports.slices import (
+    Volume,
+    _busiest,
+    _sample,
+    _through,
+    _voxels_mm,
+    contrast_slices,
+    map_slices,
+    region_slices,
+)
 from bidsapp.reports.style import svg_text
 
 OBLIQUE = np.array(
@@ -109,3 +118,31 @@ def test_a_map_is_drawn_where_it_has_values(flip: float) -> None:
 def test_a_map_of_zeros_alone_can_be_drawn(svg_texts: Callable[[str], list[str]]) -> None:
     figure = map_slices(None, Volume(np.zeros((6, 6, 6), np.float32), np.eye(4)))
     assert "r" in svg_texts(svg_text(figure, "map"))
+
+
+@pytest.mark.parametrize("flip", [1.0, -1.0])
+def test_a_contrast_is_coloured_over_the_threshold_on_its_side(flip: float) -> None:
+    affine = np.diag([3.0 * flip, 3.0, 3.0, 1.0])
+    affine[:3, 3] = (-45 * flip, -45, -45)
+    t = np.full((31, 31, 31), 0.5, np.float32)
+    left = slice(4, 9) if flip > 0 else slice(22, 27)  # x from -33 to -21 mm
+    t[left, 10:15, 10:15] = 8.0
+    mask = t > 5
+    figure = contrast_slices(None, Volume(t, affine), {"FFA": Volume(mask, affine)}, 3.0)
+    whole = np.asarray(figure.axes[0].images[0].get_array())
+    high, wide = whole.shape[0], whole.shape[1] // 6
+    coloured = [(whole[:, i * wide : (i + 1) * wide] < 255).any(axis=2) for i in range(6)]
+    assert any(inside.any() for inside in coloured)
+    for inside in coloured:
+        assert not inside[:, wide // 2 :].any()
+        assert inside.sum() < high * wide / 20
+    assert figure.axes[0].collections  # the outline of the region
+
+
+def test_slices_go_through_the_regions_and_apart() -> None:
+    t = Volume(np.ones((20, 20, 40), np.float32), np.eye(4))
+    mask = np.zeros((20, 20, 40), bool)
+    mask[5:8, 5:8, 9] = True
+    heights = _through(t, [Volume(mask, np.eye(4))])
+    assert 9 in heights
+    assert np.diff(heights).min() > 1

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bidsapp.brain.carpet import Carpet
 from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import RegionPatterns
 from bidsapp.tables.quality import (
@@ -20,6 +21,7 @@ RNG = np.random.default_rng(0)
 
 def patterns(tsnr: float = 50.0) -> RegionPatterns:
     return RegionPatterns(
+        carpet=Carpet((), np.empty((0, 0)), np.empty((0, 0))),
         series={"FFA": RNG.normal(size=(N, 80)), "V1v": RNG.normal(size=(N, 2))},
         dropped={"FFA": 1, "V1v": 0},
         voxels={"FFA": np.ones(80, bool), "V1v": np.ones(2, bool)},

@@ -70,7 +70,7 @@ def plain_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     def write(tree, participant, *_):
         tree.path("participant_report", sub=participant).write_text("a report")
 
-    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", write)
+    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", write)
 
 
 @pytest.fixture

@@ -210,7 +210,7 @@ def test_report_that_fails(finished, moviersa, monkeypatch):
             raise InputError("sub-01_desc-preproc_T1w.nii.gz is damaged: copy or make it again")
         reports.append(participant)
 
-    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", write)
+    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", write)
     words = finished.arguments(
         "participant", "--participant-label", "01", "02", "--task-id", "movie"
     )
@@ -301,7 +301,7 @@ def once_done(films_done: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -
     study = TinyStudy(tmp_path_factory.mktemp("once") / "study")
     shutil.copytree(films_done.root, study.root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bidsapp.workflows.participant.participant_report", write_plainly)
+        patch.setattr("bidsapp.workflows.pages.participant_report", write_plainly)
         with pytest.raises(SystemExit) as exit_:
             main(study.arguments("participant"))
     assert exit_.value.code == 0

@@ -128,7 +128,8 @@ def test_each_run_keeps_its_settings(done):
     assert len(folders) == len(LEVELS)
     for folder in folders:
         assert {path.name for path in folder.iterdir()} == {
-            "moviersa.toml", "analysis.yaml", "CITATION.md",
+            "moviersa.toml", "analysis.yaml",
+            "CITATION.md", "CITATION.html", "CITATION.tex", "CITATION.bib",
         }  # fmt: skip
         assert read_analysis(folder / "analysis.yaml") == read_analysis(done.analysis)
         saved = parse([*done.arguments("group")[:3], "--config-file", f"{folder}/moviersa.toml"])
@@ -152,6 +153,37 @@ def test_output_is_valid_bids(done):
     assert [issue for issue in issues if issue["severity"] == "error"] == []
 
 
+def test_pages_are_drawn_again_from_the_outputs_alone(done, moviersa, tmp_path):
+    """Of one participant and of the group, with the input gone, and in another place."""
+    out = tmp_path / "out"
+    shutil.copytree(done.out, out)
+    kept = {path: path.read_bytes() for path in out.rglob("*_stats.tsv")}
+    pages = [out / "sub-01.html", out / "group.html"]
+    before = {path: path.read_text() for path in pages}
+    for path in (*pages, *out.rglob("*.svg")):
+        path.unlink()
+    nowhere = str(tmp_path / "nowhere")
+    words = (nowhere, str(out))
+    one = ("participant", "--participant-label", "01", "-w", nowhere, "--reports-only")
+    assert moviersa(*words, *one).status == 0
+    seen = ("--stimuli", str(done.stimuli), "--atlas", str(done.atlas))
+    assert moviersa(*words, "group", "-w", nowhere, "--reports-only", *seen).status == 0
+    assert [path.exists() for path in pages] == [True, True]
+    assert pages[1].read_text() == before[pages[1]]
+    assert "on white (no anatomy given)" in pages[0].read_text()
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert not list(out.rglob("sub-02_*.svg"))
+    folders = [path for path in (out / "logs").iterdir() if path.is_dir()]
+    assert len(folders) == len(LEVELS)
+    refused = moviersa(*words, "stimulus", "-w", nowhere, "--reports-only")
+    assert refused.status == 64
+    (out / "sub-03/figures/sub-03_facts.json").unlink()
+    lacking = moviersa(*words, "participant", "-w", nowhere, "--reports-only")
+    assert lacking.status == 1
+    assert "sub-03: cannot read" in lacking.err
+    assert (out / "sub-02.html").exists()
+
+
 def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
     """Only publishing (and the report) is done anew, with equal content."""
     pages = {label: (done.out / f"sub-{label}.html").read_text() for label in PARTICIPANTS}
@@ -159,7 +191,7 @@ def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
     def write(tree, label, *_):  # figures take seconds
         tree.path("participant_report", sub=label).write_text(pages[label])
 
-    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", write)
+    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", write)
     results = sorted((done.work / "participant_wf").rglob("result_*.pklz"))
     steps = {"localizer", "functional", "atlas", "patterns_4", "summary", "similarity", "publish"}
     for label in PARTICIPANTS:
@@ -226,7 +258,7 @@ def test_boilerplate_only(study, moviersa, level):
 
 def test_localizer_left_out(study, moviersa, monkeypatch):
     """With the movie task only, atlas regions are all there is; the localizer is not looked at."""
-    monkeypatch.setattr("bidsapp.workflows.participant.participant_report", lambda *_: None)
+    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", lambda *_: None)
     for label in PARTICIPANTS:
         shutil.rmtree(study.fmriprep / f"sub-{label}" / "ses-localizer")
     words = ("--task-id", "movie", "--participant-label", "sub-01")

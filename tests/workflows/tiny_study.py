@@ -97,7 +97,7 @@ class TinyStudy:
     def heavy_files(self) -> list[Path]:
         """Return what only computing leaves: steps' folders, matrices, tables, images."""
         steps = [path for path in self.work.rglob("*_wf") if path.is_dir()]
-        patterns = ("*_relmat.*", "*_stats.*", "*.nii.gz", "*.html")
+        patterns = ("*_relmat.*", "*_stats.*", "*.nii.gz", "sub-*.html", "group.html")
         return steps + [path for pattern in patterns for path in self.out.rglob(pattern)]
 
     def build(self) -> "TinyStudy":

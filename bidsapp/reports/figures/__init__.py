@@ -2,6 +2,8 @@
 
 from bidsapp.reports.figures.autocorrelation import autocorrelation
 from bidsapp.reports.figures.bars import ERROR_BARS, similarity_bars
+from bidsapp.reports.figures.carpet import carpet_plot
+from bidsapp.reports.figures.design import design_figure
 from bidsapp.reports.figures.lag import lag_curve
 from bidsapp.reports.figures.matrices import matrix_of, unique_matrices
 from bidsapp.reports.figures.moments import Moment, moment_pairs
@@ -14,7 +16,9 @@ __all__ = [
     "RDM_PIXELS",
     "Moment",
     "autocorrelation",
+    "carpet_plot",
     "component_paths",
+    "design_figure",
     "lag_curve",
     "matrix_of",
     "moment_pairs",

@@ -1,18 +1,38 @@
-"""RDMs of all regions on one colour scale."""
+"""RDMs of all regions on one colour scale, drawn as one picture."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from scipy.spatial.distance import squareform
 
 from bidsapp.arrays import Floats
-from bidsapp.reports.style import ACCENT, PALE, STYLE, WIDTH_IN, new_figure
+from bidsapp.reports.style import ACCENT, PALE, STYLE, WIDTH_IN
 
 RDM_PIXELS = 160  # per side; finer than this is averaged, to keep pages small
+COLUMNS = 6
+_SCALE_IN = 0.85  # on the right, for the colour bar
+_MARGIN = 0.06  # between two matrices, of a matrix's side
+_TITLE = 0.26  # above a matrix, for its name and the times of the one above
+Line = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Where moments of a run lie along the side of a matrix of ``n`` pixels."""
+
+    start_s: float
+    end_s: float
+    n: int
+
+    def place(self, moment_s: float) -> float:
+        """Pixels from the edge."""
+        return (moment_s - self.start_s) / (self.end_s - self.start_s) * self.n
 
 
 @rc_context(STYLE)
@@ -22,8 +42,11 @@ def rdm_grid(
     min_lag_s: float | None = None,
     shared_from_s: float | None = None,
     measure: str = "1 − r",
+    pixels: int = RDM_PIXELS,
 ) -> Figure:
     """Draw one RDM per region, all on one colour scale.
+
+    One axis holds all matrices: it is drawn many times faster than an axis for each.
 
     Parameters
     ----------
@@ -32,45 +55,90 @@ def rdm_grid(
     onsets_s
         ``(n,)`` time of each volume, s.
     min_lag_s
-        Pairs nearer than this are left out of the robust mode: drawn as two lines by the diagonal.
+        Pairs nearer than this, or nearer to the run's whole length, are left out of the robust
+        mode: cut off by lines along the diagonal and across the corners.
     shared_from_s
         Where the film begins that the next run shows again: drawn as a dashed cross.
     measure
         What the values are, for the colour bar.
+    pixels
+        Of a matrix's side, at most.
     """
-    columns = min(6, max(len(rdms), 1))
+    squares = {
+        name: _thumbnail(squareform(rdm, checks=False), pixels) for name, rdm in rdms.items()
+    }
+    n = max((len(square) for square in squares.values()), default=1)
+    columns = min(COLUMNS, max(len(rdms), 1))
     rows = -(-max(len(rdms), 1) // columns)
-    figure = new_figure(WIDTH_IN, 0.2 + 1.85 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    low, high = _common_scale(rdms)
-    start, end = float(onsets_s[0]), float(onsets_s[-1])
-    picture = None
-    for axis, (region, rdm) in zip(axes, rdms.items(), strict=False):
-        picture = axis.imshow(
-            _thumbnail(squareform(rdm, checks=False)),
-            cmap=_heat(),
-            vmin=low,
-            vmax=high,
-            extent=(start, end, end, start),
-            interpolation="none",
-        )
-        _draw_marks(axis, start, end, min_lag_s, shared_from_s)
-        axis.set_title(region)
-        axis.set_xticks([start, end], labels=["0" if start < 1 else f"{start:.0f}", f"{end:.0f} s"])
-        axis.set_yticks([])
-        for spine in axis.spines.values():
-            spine.set_visible(False)
-    for axis in axes[len(rdms) :]:
-        axis.set_visible(False)
-    if picture is not None:
-        figure.colorbar(
-            picture,
-            ax=list(axes),
-            label=f"dissimilarity ({measure})",
-            shrink=min(1.0, 1.6 / rows),
-            pad=0.01,
-        )
+    wide, high = round(n * (1 + _MARGIN)), round(n * (1 + _TITLE))
+    scale = (WIDTH_IN - _SCALE_IN) / (COLUMNS * wide)  # inches a pixel
+    size = (columns * wide * scale + _SCALE_IN, (rows * high + _MARGIN * n) * scale)
+    figure = Figure(figsize=size)
+    axis = figure.add_axes((0, 0, 1 - _SCALE_IN / size[0], 1))
+    low, top = _common_scale(rdms)
+    mosaic = np.full((rows * high, columns * wide), low - 1.0)  # drawn white
+    corners = [
+        (row * high + high - n, column * wide) for row in range(rows) for column in range(columns)
+    ]
+    for (y, x), square in zip(corners, squares.values(), strict=False):
+        mosaic[y : y + n, x : x + n] = np.clip(square, low, top)
+    picture = axis.imshow(
+        mosaic, cmap=_heat(), vmin=low, vmax=top, interpolation="none", aspect="auto"
+    )
+    axis.set(xlim=(-0.5, columns * wide - 0.5), ylim=(rows * high + _MARGIN * n, -0.5))
+    axis.set_axis_off()
+    clock = _Clock(float(onsets_s[0]), float(onsets_s[-1]), n)
+    used = corners[: len(rdms)]
+    _name(axis, used, list(rdms), clock)
+    _mark(axis, used, clock, min_lag_s, shared_from_s)
+    height = min(1.0, 1.6 * n * scale / size[1])
+    beside = figure.add_axes(
+        ((size[0] - _SCALE_IN + 0.1) / size[0], 1 - height, 0.012, height * 0.86)
+    )
+    figure.colorbar(picture, cax=beside, label=f"dissimilarity ({measure})")
     return figure
+
+
+def _name(
+    axis: Axes, corners: Sequence[tuple[int, int]], names: Sequence[str], clock: _Clock
+) -> None:
+    times = ("0" if clock.start_s < 1 else f"{clock.start_s:.0f}", f"{clock.end_s:.0f} s")
+    for (y, x), name in zip(corners, names, strict=True):
+        axis.text(x, y - 0.03 * clock.n, name, fontsize=8, fontweight="bold", va="bottom")
+        for text, place, side in zip(times, (x, x + clock.n), ("left", "right"), strict=True):
+            axis.text(place, y + 1.01 * clock.n, text, fontsize=6, ha=side, va="top")
+
+
+def _mark(
+    axis: Axes,
+    corners: Sequence[tuple[int, int]],
+    clock: _Clock,
+    min_lag_s: float | None,
+    shared_from_s: float | None,
+) -> None:
+    whole_s = clock.end_s - clock.start_s
+    if min_lag_s and 2 * min_lag_s < whole_s:
+        lines = [line for corner in corners for line in _cut(corner, clock, min_lag_s)]
+        axis.add_collection(LineCollection(lines, colors="white", linewidths=0.6))
+    if shared_from_s is not None and clock.start_s < shared_from_s < clock.end_s:
+        at, n = clock.place(shared_from_s), clock.n
+        cross = [
+            line
+            for y, x in corners
+            for line in (((x, y + at), (x + n, y + at)), ((x + at, y), (x + at, y + n)))
+        ]
+        axis.add_collection(
+            LineCollection(cross, colors=ACCENT, linewidths=0.8, linestyles=[(0, (3, 2))])
+        )
+
+
+def _cut(corner: tuple[int, int], clock: _Clock, lag_s: float) -> Iterator[Line]:
+    """Lines round the pairs that are kept: off the diagonal, and off the far corners."""
+    y, x = corner
+    n, near = clock.n, clock.place(clock.start_s + lag_s)
+    for lag in (near, n - near):
+        yield ((x + lag, y), (x + n, y + n - lag))
+        yield ((x, y + lag), (x + n - lag, y + n))
 
 
 def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
@@ -82,12 +150,13 @@ def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
 
 
 def _heat() -> Colormap:
-    return colormaps["cividis"].with_extremes(bad=PALE)
+    # Few colours keep pages small, and with grey and white fit a palette.
+    return colormaps["cividis"].resampled(64).with_extremes(bad=PALE, under="white")
 
 
-def _thumbnail(square: Floats) -> Floats:
-    """Average square blocks of an RDM so that no side exceeds ``RDM_PIXELS``."""
-    step = -(-len(square) // RDM_PIXELS)
+def _thumbnail(square: Floats, pixels: int) -> Floats:
+    """Average square blocks of an RDM so that no side exceeds ``pixels``."""
+    step = -(-len(square) // pixels)
     np.fill_diagonal(square, np.nan)  # zero by definition: it would only dim its neighbours
     if step == 1:
         return square
@@ -97,17 +166,3 @@ def _thumbnail(square: Floats) -> Floats:
     count = np.add.reduceat(np.add.reduceat(counted, starts, 0), starts, 1)
     mean: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
-
-
-def _draw_marks(
-    axis: Axes, start: float, end: float, min_lag_s: float | None, shared_from_s: float | None
-) -> None:
-    if min_lag_s and start + min_lag_s < end:
-        for x, y in (
-            ((start, end - min_lag_s), (start + min_lag_s, end)),
-            ((start + min_lag_s, end), (start, end - min_lag_s)),
-        ):
-            axis.plot(x, y, color="white", linewidth=0.6)
-    if shared_from_s is not None and start < shared_from_s < end:
-        axis.axhline(shared_from_s, color=ACCENT, linewidth=0.8, linestyle=(0, (3, 2)))
-        axis.axvline(shared_from_s, color=ACCENT, linewidth=0.8, linestyle=(0, (3, 2)))

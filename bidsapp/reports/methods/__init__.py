@@ -1,5 +1,6 @@
-"""The methods text of a run, part by part."""
+"""The methods text of a run, part by part, and its formats."""
 
-from bidsapp.reports.methods.text import Methods, methods, methods_text
+from bidsapp.reports.methods.formats import plain, references, renderings
+from bidsapp.reports.methods.text import Methods, methods
 
-__all__ = ["Methods", "methods", "methods_text"]
+__all__ = ["Methods", "methods", "plain", "references", "renderings"]

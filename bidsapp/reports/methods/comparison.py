@@ -130,7 +130,7 @@ def _intervals(draws: int) -> str:
         "95% intervals for other participants and runs are the mean, plus and minus Student's t "
         "(degrees of freedom: the smaller of participants and runs, less one) times a standard "
         "error from resampling both, with a correction for doing so at once "
-        f"({draws} draws; {cite('bootstrap')}). "
+        f"({draws} draws; {cite('inference')}). "
     )
 
 

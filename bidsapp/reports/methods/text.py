@@ -1,5 +1,6 @@
 """The methods text of a run: sentences that hold for this analysis only, with works cited."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,22 +14,32 @@ from bidsapp.reports.methods.comparison import (
 )
 from bidsapp.reports.methods.data import brain, models
 from bidsapp.reports.methods.regions import atlas_regions, functional_regions, mask_regions
-from bidsapp.reports.methods.wording import called, cite, works
+from bidsapp.reports.methods.wording import called, cite
+from bidsapp.reports.methods.works import works
+from bidsapp.settings import Level
 from bidsapp.vision.catalogue import ClipInput
 
 
 @dataclass(frozen=True)
 class Methods:
-    """Paragraphs with their titles, and the works cited in them, in full."""
+    """Paragraphs with their titles, with marks for works (`wording.cite`), and the works' keys."""
 
     paragraphs: tuple[tuple[str, str], ...]
-    references: tuple[str, ...]
+
+    @property
+    def cited(self) -> tuple[str, ...]:
+        """Keys of the works cited, in the order in which they are."""
+        marks = re.findall(r"@\{(\w+)\}", " ".join(body for _, body in self.paragraphs))
+        return tuple(key for key in dict.fromkeys(marks) if key in works())
 
 
 def methods(
-    analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]
+    analysis: Analysis,
+    versions: Mapping[str, str],
+    inputs: Mapping[str, ClipInput],
+    level: Level = "group",
 ) -> Methods:
-    """Describe what this analysis does.
+    """Describe what this analysis does, up to a level.
 
     Parameters
     ----------
@@ -39,41 +50,36 @@ def methods(
         ``nilearn``, ...).
     inputs
         What each network is given, by the model's name, as far as known.
+    level
+        What was run: ``stimulus`` is models alone, ``group`` all of it.
     """
-    parts = (
+    models_alone = (
         ("Software and data", _software(analysis, versions)),
+        ("Models", models(analysis, versions, inputs)),
+    )
+    of_a_participant = (
+        models_alone[0],
         ("Functional regions", functional_regions(analysis, versions)),
         ("Atlas regions", atlas_regions(analysis, versions)),
         ("Regions from masks", mask_regions(analysis)),
         ("Brain dissimilarity", brain(analysis)),
-        ("Models", models(analysis, versions, inputs)),
+        models_alone[1],
         ("Similarity of models and brain", similarity(analysis)),
         ("What models explain beyond each other", unique(analysis)),
         ("Comparators", comparators(analysis, versions)),
         ("Searchlight", searchlight(analysis)),
-        ("Statistics over participants", statistics(analysis)),
     )
-    paragraphs = tuple((title, text) for title, text in parts if text)
-    said = " ".join(text for _, text in paragraphs)
-    cited = sorted(work["full"] for work in works().values() if work["short"] in said)
-    return Methods(paragraphs, tuple(cited))
-
-
-def methods_text(
-    analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]
-) -> str:
-    """Return the methods of this analysis as Markdown, with the list of works cited."""
-    text = methods(analysis, versions, inputs)
-    parts = ["# Methods", *(f"## {title}\n\n{body}" for title, body in text.paragraphs)]
-    parts += ["## References", "\n".join(f"- {work}" for work in text.references)]
-    return "\n\n".join(parts) + "\n"
+    of_the_group = (*of_a_participant, ("Statistics over participants", statistics(analysis)))
+    parts = {"stimulus": models_alone, "participant": of_a_participant, "group": of_the_group}
+    return Methods(tuple((title, text) for title, text in parts[level] if text))
 
 
 def _software(analysis: Analysis, versions: Mapping[str, str]) -> str:
     movie = analysis.movie
     return (
         f"The analysis {analysis.name} compares responses to a film (task {movie.task}, "
-        f"{len(movie.runs)} runs) with vision models. It was computed with "
+        f"{len(movie.runs)} runs) with vision models, by representational similarity analysis "
+        f"({cite('rsa')}). It was computed with "
         f"{called('moviersa', versions)}, which runs its steps with {called('nipype', versions)} "
         f"({cite('nipype')}) on data in the Brain Imaging Data Structure ({cite('bids')}). "
         f"Preprocessing was done before by {called('fMRIPrep', versions)} ({cite('fmriprep')}) "

@@ -1,28 +1,28 @@
 """Words, numbers and works as sentences need them."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from importlib.resources import files
 
-import yaml
+from bidsapp.reports.methods.works import works
 
-
-@cache
-def works() -> dict[str, dict[str, str]]:
-    """Return every work, by key: how it is cited, and in full."""
-    source = files("bidsapp.reports").joinpath("references.yaml")
-    return dict(yaml.safe_load(source.read_text(encoding="utf-8")))
+_PACKAGES = {"pytorch": "torch"}  # where a program is not called as its package is
 
 
-def cite(*keys: str) -> str:
-    """Return works cited by their keys in references.yaml, as they stand in a text."""
-    return "; ".join(works()[key]["short"] for key in keys)
+def cite(key: str) -> str:
+    """Return the mark of a work, by its key in references.yaml; each format names it its own way.
+
+    Raises
+    ------
+    KeyError
+        There is no such work.
+    """
+    works()[key]
+    return f"@{{{key}}}"
 
 
 def called(name: str, versions: Mapping[str, str]) -> str:
     """Return the name of a program with its version, where that is known."""
     folded = {key.lower(): version for key, version in versions.items()}
-    version = folded.get(name.lower())
+    version = folded.get(_PACKAGES.get(name.lower(), name.lower()))
     return f"{name} {version}" if version else name
 
 
