@@ -86,9 +86,7 @@ def clips(
     held: dict[int, dict[int, torch.Tensor]] = {size: {} for size in wanted}
     needed = [*(film.frame_index + first).tolist(), n_frames]
     position, newest, frame = 0, -1, None
-    for newest, frame in decode(
-        film.stretch, n_frames, torch.get_num_threads(), damage
-    ):
+    for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads(), damage):
         _hold(held, newest, frame, framing, [s for s, mask in wanted.items() if mask[newest]])
         complete = int(np.searchsorted(film.frame_index, newest - last, side="right"))
         while complete - position >= batch:

@@ -205,7 +205,7 @@ def decoded(
         lost(_seconds(stream, pts))
 
 
-def _frames(packet: av.Packet) -> list[av.VideoFrame]:
+def _frames(packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
     """Decode a packet; what the decoder refuses gives no frame."""
     try:
         return packet.decode()
