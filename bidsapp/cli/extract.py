@@ -208,7 +208,7 @@ def _check(given: Namespace) -> None:
         ("tr", 1e-3),
         ("hrf_s", 1e-3),
         ("mem_gb", 1e-3),
-        ("scratch_gb", 1e-3),
+        ("scratch_gb", 1e-9),
         ("frame_step", 1),
         ("batch", 1),
         ("nprocs", 1),

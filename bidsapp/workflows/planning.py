@@ -3,11 +3,10 @@
 from collections.abc import Collection
 
 from bidsapp.analysis.spec import Analysis, FeatureTable
-from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.feature_tables import check_table
+from bidsapp.vision.feature_tables import check_table, read_features
 from bidsapp.vision.runs import check_windows
 from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
@@ -68,5 +67,5 @@ def check_makeable(settings: Settings, analysis: Analysis, models: Collection[st
 def _check_table(settings: Settings, table: FeatureTable) -> None:
     for pattern in table.files.values():
         path = find_film(settings.stimuli_dir, pattern)
-        n_columns = len(table.columns) or len(read_events(path).columns) - 2
+        n_columns = len(read_features(path, table.columns).columns) - 2
         check_table(table.name, n_columns, table.dissimilarity)
