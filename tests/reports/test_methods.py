@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
+from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
 from bidsapp.reports.methods import methods
 from bidsapp.reports.methods import methods_text as full_text
 from bidsapp.vision.catalogue import read_catalogue
@@ -183,3 +183,11 @@ def test_no_heavy_library_is_needed() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_approximations_are_told(paper: Analysis) -> None:
+    assert "random projection" not in methods_text(paper, {})
+    changes = {"autocast": "bfloat16", "projection": 5000}
+    told = methods_text(changed(paper, extraction=changes), {})
+    assert "casting to bfloat16 and had layers of more units reduced to 5000 dimensions" in told
+    assert "Li, P., Hastie, T. J." in told
