@@ -45,7 +45,7 @@ def run() -> dict[str, float]:
     measured = {}
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        film = _write_film(scratch / "film.mp4", max(seconds for seconds, _ in RATIOS.values()))
+        film = write_film(scratch / "film.mp4", max(seconds for seconds, _ in RATIOS.values()))
         for name, (seconds, batch) in RATIOS.items():
             network = load_network(_untrained(name), None)
             values = _ratios(network, _film_run(film, seconds), Machine(scratch, 0, "cpu", batch))
@@ -82,7 +82,7 @@ def _ratios(network: Network, film: PlacedRun, machine: Machine) -> dict[str, fl
 def _memory_ratio(scratch: Path) -> float:
     """Peak anonymous memory for a long film over a short one, a frame a second taken of each."""
     network = load_network(_untrained("resnet18-untrained"), None)
-    path = _write_film(scratch / "long.mp4", MINUTES[-1] * 60, (160, 96), rate=5)
+    path = write_film(scratch / "long.mp4", MINUTES[-1] * 60, (160, 96), rate=5)
     machine = Machine(scratch, 0, "cpu", 8)
     peaks = []
     for minutes in (MINUTES[0], *MINUTES):  # the first warms up
@@ -97,10 +97,10 @@ def _film_run(path: Path, seconds: int, rate: int = RATE) -> PlacedRun:
     return PlacedRun("1", cut(path), index, times, volumes)
 
 
-def _write_film(
+def write_film(
     path: Path, seconds: int, size: tuple[int, int] = (1280, 720), rate: int = RATE
 ) -> Path:
-    """Encode coarse noise that drifts and is drawn anew every two seconds."""
+    """Encode coarse noise of a width and height that drifts and changes every two seconds."""
     width, height = size
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as container:
