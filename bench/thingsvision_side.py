@@ -1,10 +1,11 @@
-"""The side of `bench.thingsvision` that runs where thingsvision is: features of a clip's frames.
+"""The side of `bench.against_thingsvision` that runs where thingsvision is: a clip's features.
 
 ``python thingsvision_side.py CLIP BATCH LAYER ...``; it imports nothing of ours.
 """
 
 import sys
 from collections.abc import Iterator
+from math import ceil
 
 import av
 import torch
@@ -21,34 +22,41 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     extractor = get_extractor_from_model(
-        model=resnet18(weights=None).eval(), device="cpu", transforms=None, backend="pt"
+        model=resnet18(weights=None).eval(), device="cpu", backend="pt"
     )
-    kept = {
-        layer: extractor.extract_features(
-            batches=list(_batches(clip, int(batch))),
-            module_name=layer,
-            flatten_acts=True,
-            output_type="ndarray",
-        )
-        for layer in layers
-    }
+    kept = extractor.extract_features(
+        batches=_Batches(clip, int(batch)),
+        module_names=layers,
+        flatten_acts=True,
+        output_type="ndarray",
+    )
     print({layer: features.shape for layer, features in kept.items()})
 
 
-def _batches(clip: str, size: int) -> Iterator[torch.Tensor]:
-    """Decode every fifth frame: the largest centred square at 224 pixels, normalised."""
-    frames = []
-    with av.open(clip) as container:
-        for index, frame in enumerate(container.decode(video=0)):
-            if index % 5 == 0:
-                pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
-                square = resize(center_crop(pixels, [min(pixels.shape[1:])] * 2), [224, 224])
-                frames.append(normalize(square / 255, _MEAN, _STD))
-            if len(frames) == size:
-                yield torch.stack(frames)
-                frames = []
-    if frames:
-        yield torch.stack(frames)
+class _Batches:
+    """Every fifth frame, its central square at 224 pixels, normalised; decoded as it goes."""
+
+    def __init__(self, clip: str, size: int) -> None:
+        self._clip, self._size = clip, size
+
+    def __len__(self) -> int:
+        with av.open(self._clip) as container:
+            return ceil(container.streams.video[0].frames / 5 / self._size)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        frames = []
+        with av.open(self._clip) as container:
+            for index, frame in enumerate(container.decode(video=0)):
+                if index % 5 == 0:
+                    pixels = torch.from_numpy(frame.to_ndarray(format="rgb24")).permute(2, 0, 1)
+                    square = center_crop(pixels, [min(pixels.shape[1:])] * 2)
+                    small = resize(square, [224, 224], antialias=True)
+                    frames.append(normalize(small / 255, _MEAN, _STD))
+                if len(frames) == self._size:
+                    yield torch.stack(frames)
+                    frames = []
+        if frames:
+            yield torch.stack(frames)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What each choice of the paper's author changes, on a real clip: RDMs of both variants compared.
 
-``python -m bench.variants CLIP [--frames 50] [--step 5]`` runs every model of the catalogue that has
-a variant ``-author``, and MAE with a fixed mask, both with the same random weights (trained ones can
-be given with ``--weights``), and prints for each the correlation of both RDMs over the frames, layer
-by layer: mean and least. It takes some minutes on a processor.
+``python -m bench.variants CLIP [--frames 50] [--step 5]`` runs every model of the catalogue that
+has a variant ``-author``, and MAE with a fixed mask, both with the same random weights (trained
+ones can be given with ``--weights``), and prints for each the correlation of both RDMs over the
+frames, layer by layer: mean and least. It takes some minutes on a processor.
 """
 
 import argparse

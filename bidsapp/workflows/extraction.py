@@ -25,7 +25,7 @@ from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.model_rdms import model_rdms, share_decoding
 from bidsapp.vision.model_recipe import Recipe
-from bidsapp.vision.networks.loading import find_checkpoint
+from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import layer_units
 from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames
 from bidsapp.vision.stretches import OtherRate, Stretch, cut
@@ -182,14 +182,14 @@ def check_job(job: FilmJob) -> None:
     Raises
     ------
     InputError, UsageError
-        A checkpoint is absent, the device or its memory does not do, a film is shorter than a
-        window, or a file of that name holds another film.
+        A checkpoint is absent or does not fit, the device or its memory does not do, a film is
+        shorter than a window, or a file of that name holds another film.
     """
     find_device(job.machine.device, job.recipe.extraction.autocast)
     for entry in job.models:
-        if entry.checkpoint is not None:
-            find_checkpoint(entry.name, entry.checkpoint, job.weights)
         layer_units(entry)  # a layer that does not exist is an error now
+        if entry.checkpoint is not None:
+            load_network(entry, job.weights)  # whole, and of this architecture
         batch_size([entry], job.machine)
     for film in job.films:
         check_windows(job.models, film)

@@ -54,14 +54,14 @@ def check_makeable(settings: Settings, analysis: Analysis, models: Collection[st
         return
     # Imported late: these bring torch.
     from bidsapp.vision.devices import Machine, batch_size, find_device
-    from bidsapp.vision.networks.loading import find_checkpoint
+    from bidsapp.vision.networks.loading import load_network
 
     find_device(settings.device, analysis.extraction.autocast)
     machine = Machine(settings.work_dir, memory_bytes(settings), settings.device)
     for entry in networks:
         batch_size([entry], machine)
         if entry.checkpoint is not None:
-            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
+            load_network(entry, settings.weights)  # whole, and of this architecture
 
 
 def _check_table(settings: Settings, table: FeatureTable) -> None:

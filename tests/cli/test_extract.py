@@ -13,10 +13,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 
 from bidsapp.cli.models import main
 from bidsapp.dataset.derivatives import read_rdms
 from bidsapp.vision import features
+from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.networks.network import build
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 Run = Callable[..., str]
@@ -242,6 +245,43 @@ def test_bad_input_is_told_at_once(
     assert not (tmp_path / "out" / "stimuli").exists()
 
 
+class NotWeights:
+    """What a pickle may hold."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("another architecture", "does not fit the architecture: it lacks"),
+        ("truncated", "cannot be read as a PyTorch checkpoint"),
+        ("not weights", "cannot be read as a PyTorch checkpoint"),
+    ],
+)
+def test_a_bad_checkpoint_is_told_before_anything_is_decoded(
+    extract: Run,
+    films: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+    message: str,
+) -> None:
+    entry = find_model("resnet18-untrained-96px").model_dump(mode="json")
+    checkpoint = {"file": "mine.pth", "url": "https://example.org", "licence": "mine"}
+    entry |= {"name": "mine", "seed": None, "checkpoint": checkpoint}
+    catalogue, path = tmp_path / "mine.yaml", tmp_path / "mine.pth"
+    catalogue.write_text(json.dumps({"models": [entry]}))
+    state = build(find_model("resnet18-untrained-96px")).state_dict()
+    if kind == "another architecture":
+        del state["conv1.weight"]
+    torch.save(NotWeights() if kind == "not weights" else state, path)
+    if kind == "truncated":
+        path.write_bytes(path.read_bytes()[:1000])
+    words = ("pixels", "mine", "--film", films[0], "--model-catalogue", catalogue)
+    status, said = refused(extract, capsys, *words, "--weights", tmp_path)
+    assert (status, message in said, "mine.pth" in said) == (1, True, True), said
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_films_rdms_are_not_replaced(
     extract: Run, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,7 +296,7 @@ def test_another_films_rdms_are_not_replaced(
 def test_a_film_shorter_than_a_window_or_three_volumes(
     extract: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
-    monkeypatch.setattr("bidsapp.workflows.extraction.find_checkpoint", lambda *_: None)
+    monkeypatch.setattr("bidsapp.workflows.extraction.load_network", lambda *_: None)
     short = write_film(tmp_path / "short.mkv", 0, n_frames=50)
     status, said = refused(extract, capsys, "videomae-base-k400", "--film", short)
     assert (status, "50 frames are fewer than one window" in said) == (1, True)
