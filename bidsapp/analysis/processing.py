@@ -75,9 +75,7 @@ class Extraction(Part):
     """How networks' responses to the film are computed: exactly, unless told otherwise."""
 
     autocast: Autocast | None = None  # type that a GPU computes in; none: float32
-    projection: Annotated[int, Field(ge=100)] | None = (
-        None  # dimensions of a layer; none: all units
-    )
+    projection: Annotated[int, Field(ge=100)] | None = None  # a layer's dimensions; none: all units
     max_damaged: Annotated[float, Field(ge=0, le=1)] = 0.01  # share of a run's frames
 
     @property
