@@ -240,8 +240,7 @@ def extract_films(job: FilmJob) -> None:
                 for made in model_rdms(group, film, job.recipe, job.machine, job.weights):
                     entry = made.entry
                     path = job.path(film.run, entry)
-                    facts = {"model": entry.name, "run": film.run, "film": film.film.name}
-                    facts["made_from"] = missing[entry.name]
+                    facts = film.described(entry.name, missing[entry.name])
                     write_stimulus_rdms(
                         path, made.rdms, film.volume_times, facts, entry.dissimilarity, made.notes
                     )
