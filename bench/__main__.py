@@ -12,6 +12,7 @@ BENCHMARKS = (
     "group_stage",
     "shift_null",
     "extraction",
+    "against_thingsvision",
     "reading",
     "comparators",
     "searchlight",

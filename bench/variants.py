@@ -1,9 +1,9 @@
 """What each choice of the paper's author changes, on a real clip: RDMs of both variants compared.
 
-``python -m bench.variants CLIP [--frames 50]`` runs every model of the catalogue that has a variant
-``-author``, and MAE with a fixed mask, both with the same random weights (trained ones can be given
-with ``--weights``), and prints for each the correlation of both RDMs over the frames, layer by
-layer: mean and least. It takes some minutes on a processor.
+``python -m bench.variants CLIP [--frames 50] [--step 5]`` runs every model of the catalogue that
+has a variant ``-author``, and MAE with a fixed mask, both with the same random weights (trained
+ones can be given with ``--weights``), and prints for each the correlation of both RDMs over the
+frames, layer by layer: mean and least. It takes some minutes on a processor.
 """
 
 import argparse
@@ -26,10 +26,11 @@ def main() -> None:
     """Compare each pair of variants; print a line a pair."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path)
-    parser.add_argument("--frames", type=int, default=50, help="of the film, every fifth")
+    parser.add_argument("--frames", type=int, default=50, help="of the film")
+    parser.add_argument("--step", type=int, default=5, help="take every so many frames")
     parser.add_argument("--weights", type=Path, help="checkpoints; none: random weights")
     given = parser.parse_args()
-    film = _film(given.clip, given.frames)
+    film = _film(given.clip, given.frames, given.step)
     known = read_catalogue()
     pairs = [(name, f"{name}-author") for name in known if f"{name}-author" in known]
     for ours, theirs in [*pairs, ("mae-base", "mae-base-fixedmask")]:
@@ -38,9 +39,9 @@ def main() -> None:
         print(f"{ours} {theirs} {np.mean(r):.3f} {np.min(r):.3f}", flush=True)
 
 
-def _film(path: Path, n_frames: int) -> PlacedRun:
+def _film(path: Path, n_frames: int, step: int) -> PlacedRun:
     facts = film_facts(path)
-    index, times = nominal_frames(facts.n_frames, facts.frame_rate, 5)
+    index, times = nominal_frames(facts.n_frames, float(facts.frame_rate), step)
     return PlacedRun("1", cut(path), index[:n_frames], times[:n_frames], times[:n_frames])
 
 

@@ -11,6 +11,7 @@ Comparator = Literal[
     "pearson", "spearman", "rho-a", "tau-a", "cosine", "whitened", "cka", "cka-debiased"
 ]
 Dissimilarity = Literal["correlation", "euclidean", "cosine"]  # of two volumes' patterns
+Autocast = Literal["bfloat16", "float16"]
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Point = tuple[float, float, float]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from bidsapp.analysis.part import (
+    Autocast,
     Comparator,
     Dissimilarity,
     Fit,
@@ -68,6 +69,19 @@ class Dissimilarities(Part):
 
     brain: Dissimilarity = "correlation"
     models: dict[str, Dissimilarity] = Field(default_factory=dict)  # instead of the catalogue's
+
+
+class Extraction(Part):
+    """How networks' responses to the film are computed: exactly, unless told otherwise."""
+
+    autocast: Autocast | None = None  # type that a GPU computes in; none: float32
+    projection: Annotated[int, Field(ge=100)] | None = None  # a layer's dimensions; none: all units
+    max_damaged: Annotated[float, Field(ge=0, le=1)] = 0.01  # share of a run's frames
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing is approximated."""
+        return self.autocast is None and self.projection is None
 
 
 class Replicate(Part):

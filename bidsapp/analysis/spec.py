@@ -17,6 +17,7 @@ from bidsapp.analysis.processing import (
     CompCor,
     Denoise,
     Dissimilarities,
+    Extraction,
     FeatureTable,
     Replicate,
     Robust,
@@ -47,6 +48,7 @@ __all__ = [
     "Denoise",
     "Dissimilarities",
     "Dissimilarity",
+    "Extraction",
     "FeatureTable",
     "FilmRun",
     "Fit",
@@ -85,6 +87,7 @@ class Analysis(Part):
     denoise: Denoise = Denoise()
     dissimilarity: Dissimilarities = Dissimilarities()
     models: tuple[str, ...] = Field(min_length=1)  # names of the catalogue or of feature_tables
+    extraction: Extraction = Extraction()
     feature_tables: tuple[FeatureTable, ...] = ()
     modes: tuple[Mode, ...] = Field(default=("replicate", "robust"), min_length=1)
     fits: tuple[Fit, ...] = Field(default=("ols", "nnls", "ridge"), min_length=1)

@@ -1,20 +1,22 @@
-"""Start of ``moviersa-models``: what the catalogue holds, and getting weights."""
+"""Start of ``moviersa-models``: what the catalogue holds, getting weights, RDMs of a film."""
 
+import argparse
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
+from bidsapp.cli import extract
 from bidsapp.cli.parser import Parser
 from bidsapp.errors import MoviersaError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """List the models of the catalogue, describe one, or download weights."""
+    """List the models of the catalogue, describe one, download weights, or make RDMs of a film."""
     parser = Parser(prog="moviersa-models", description="The vision models that moviersa knows.")
     parser.add_argument("--version", action="version", version=f"moviersa-models {__version__}")
-    parser.add_argument("--model-catalogue", type=Path, help="YAML file with models of your own")
+    _add_catalogue(parser, None)
     verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Parser)
     verbs.add_parser("list", help="name every model")
     info = verbs.add_parser("info", help="describe one model")
@@ -22,13 +24,27 @@ def main(argv: Sequence[str] | None = None) -> None:
     get = verbs.add_parser("fetch", help="download the weights of models")
     get.add_argument("names", nargs="+", metavar="NAME")
     get.add_argument("--weights", type=Path, required=True, help="folder of checkpoints")
+    extract.add_options(
+        verbs.add_parser("extract", help="make the RDMs of models for a film, without a dataset")
+    )
+    for verb in verbs.choices.values():
+        _add_catalogue(verb, argparse.SUPPRESS)  # so that it may come after the verb too
     given = parser.parse_args(argv)
     try:
         text = _VERBS[given.verb](given)
     except MoviersaError as error:
         sys.stderr.write(f"moviersa-models: error: {error}\n")
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.stderr.write("moviersa-models: interrupted; run the same command again to go on\n")
+        sys.exit(130)
     sys.stdout.write(text)
+
+
+def _add_catalogue(parser: argparse.ArgumentParser, default: str | None) -> None:
+    parser.add_argument(
+        "--model-catalogue", type=Path, default=default, help="YAML file with models of your own"
+    )
 
 
 def _list(given: Namespace) -> str:
@@ -83,4 +99,4 @@ class _Meter:
             sys.stderr.write(f"{self._name}: {there / 1e6:.0f}{whole} MB\n")
 
 
-_VERBS = {"list": _list, "info": _info, "fetch": _fetch}
+_VERBS = {"list": _list, "info": _info, "fetch": _fetch, "extract": extract.run}

@@ -133,7 +133,7 @@ def _how(parser: Parser) -> None:
     _option(group, "--nprocs", type=int, default=cores, help=f"cores (default: {cores})")
     _option(group, "--omp-nthreads", type=int, default=1, help="threads of one step (default: 1)")
     group.add_argument(
-        *_spellings("--mem-gb"), "--mem", dest="mem_gb", type=float, default=_memory_gb(),
+        *_spellings("--mem-gb"), "--mem", dest="mem_gb", type=float, default=memory_gb(),
         help="memory that may be used, in GB (default: 90%% of the machine's)",
     )  # fmt: skip
     _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
@@ -252,6 +252,7 @@ def _check(settings: Settings) -> None:
         raise UsageError(f"{' and '.join(asked)} exclude each other")
 
 
-def _memory_gb() -> float:
+def memory_gb() -> float:
+    """Return 90% of the machine's memory, in GB."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return round(0.9 * pages / 1e9, 1)

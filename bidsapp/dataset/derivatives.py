@@ -8,10 +8,10 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from bidsapp.analysis.spec import Analysis
+from bidsapp.analysis.spec import Analysis, Dissimilarity
 from bidsapp.dataset.description import SourceDataset, describe
 from bidsapp.dataset.images import STANDARD_SPACES, write_image, write_segmentation
-from bidsapp.dataset.rdms import RDMFile, read_rdms, write_rdms
+from bidsapp.dataset.rdms import RDMFile, read_rdms, write_rdms, write_stimulus_rdms
 from bidsapp.dataset.textfiles import (
     read_json,
     read_table,
@@ -32,10 +32,12 @@ __all__ = [
     "read_rdms",
     "read_table",
     "sidecar",
+    "stimulus_rdms_path",
     "write_image",
     "write_json",
     "write_rdms",
     "write_segmentation",
+    "write_stimulus_rdms",
     "write_table",
 ]
 
@@ -115,6 +117,15 @@ class OutputTree:
         """Return the participants that have a folder here, sorted, without ``sub-``."""
         folders = (p for p in self.root.glob("sub-*") if p.is_dir())
         return tuple(sorted(folder.name.removeprefix("sub-") for folder in folders))
+
+
+def stimulus_rdms_path(
+    tree: OutputTree, task: str, run: str, label: str, dissimilarity: Dissimilarity
+) -> Path:
+    """Return the path of one model's RDMs for one run of a task; ``label`` stands for the model."""
+    return tree.path(
+        "stimulus_rdms", task=task, run=run, stat=f"{dissimilarity}distance", desc=label
+    )
 
 
 @cache

@@ -56,6 +56,7 @@ def write_rdms(
     onsets_s: Floats,
     descriptors: Mapping[str, str],
     dissimilarity: Dissimilarity = "correlation",
+    notes: Mapping[str, object] | None = None,
 ) -> None:
     """Write RDMs as HDF5 that ``rsatoolbox.rdm.load_rdm`` opens, with a JSON sidecar.
 
@@ -75,6 +76,8 @@ def write_rdms(
         What holds for the whole file, such as participant, run or model; text only.
     dissimilarity
         What the values are.
+    notes
+        What else the sidecar is to say.
 
     Raises
     ------
@@ -95,7 +98,29 @@ def write_rdms(
     )
     with whole_file(path) as temporary:
         container.save(str(temporary), file_type="hdf5")
-    write_json(sidecar(path), _metadata(kind, names, onsets_s, descriptors, dissimilarity))
+    metadata = _metadata(kind, names, onsets_s, descriptors, dissimilarity)
+    write_json(sidecar(path), {**metadata, **(notes or {})})
+
+
+def write_stimulus_rdms(
+    path: Path,
+    layers: Mapping[str, Floats],
+    onsets_s: Floats,
+    descriptors: Mapping[str, str],
+    dissimilarity: Dissimilarity,
+    notes: Mapping[str, object],
+) -> None:
+    """Write the RDMs of a model for one run; see `write_rdms`.
+
+    Parameters
+    ----------
+    layers
+        Layer to (n_pairs,).
+    path, onsets_s, descriptors, dissimilarity, notes
+        As for `write_rdms`.
+    """
+    stack = np.stack(list(layers.values()))
+    write_rdms(path, stack, list(layers), "layer", onsets_s, descriptors, dissimilarity, notes)
 
 
 def _rsatoolbox() -> Any:  # noqa: ANN401 (a module)

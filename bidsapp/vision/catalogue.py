@@ -71,6 +71,20 @@ class ClipInput(_Part):
     mean: Colours = (0.0, 0.0, 0.0)
     std: Colours = (1.0, 1.0, 1.0)
 
+    @model_validator(mode="after")
+    def _scaled_once(self) -> Self:
+        """Refuse a mean outside the range, or an SD under a grey level: another scale's figures."""
+        low, high = self.range
+        if not low < high:
+            raise ValueError(f"range must increase, not go from {low:g} to {high:g}")
+        for mean, std in zip(self.mean, self.std, strict=True):
+            if not low <= mean <= high or not (high - low) / 256 <= std <= high - low:
+                raise ValueError(
+                    f"mean {mean:g} and std {std:g} are not those of pixels from {low:g} to "
+                    f"{high:g}: pixels are brought to range first, then mean and std are applied"
+                )
+        return self
+
     @property
     def offsets(self) -> tuple[int, ...]:
         """Places of a window's frames, relative to the frame that it belongs to."""

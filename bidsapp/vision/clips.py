@@ -9,7 +9,7 @@ from av import VideoFrame
 
 from bidsapp.arrays import Bools, Ints
 from bidsapp.errors import InputError
-from bidsapp.vision.decoding import decode
+from bidsapp.vision.decoding import Damage, decode
 from bidsapp.vision.framing import Framing, resized
 from bidsapp.vision.runs import PlacedRun
 
@@ -41,7 +41,11 @@ def windows(
 
 
 def clips(
-    film: PlacedRun, shapes: Sequence[ClipShape], framing: Framing, batch: int
+    film: PlacedRun,
+    shapes: Sequence[ClipShape],
+    framing: Framing,
+    batch: int,
+    damage: Damage | None = None,
 ) -> Iterator[tuple[slice, dict[ClipShape, torch.Tensor]]]:
     """Decode a run's film once and cut it into windows of every shape asked for.
 
@@ -58,6 +62,8 @@ def clips(
         How frames are cut. The square is then resized to each shape's size, and stays uint8.
     batch
         Windows at a time.
+    damage
+        Counts the run's broken frames; None: none are allowed.
 
     Yields
     ------
@@ -68,7 +74,7 @@ def clips(
     Raises
     ------
     InputError
-        The film cannot be decoded, or ends before the run's last frame.
+        The film cannot be decoded, ends before the run's last frame, or is damaged.
     """
     first = min(shape.offsets[0] for shape in shapes)
     last = max(shape.offsets[-1] for shape in shapes)
@@ -80,7 +86,7 @@ def clips(
     held: dict[int, dict[int, torch.Tensor]] = {size: {} for size in wanted}
     needed = [*(film.frame_index + first).tolist(), n_frames]
     position, newest, frame = 0, -1, None
-    for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads()):
+    for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads(), damage):
         _hold(held, newest, frame, framing, [s for s, mask in wanted.items() if mask[newest]])
         complete = int(np.searchsorted(film.frame_index, newest - last, side="right"))
         while complete - position >= batch:

@@ -1,12 +1,14 @@
 """Exact frames of a stretch of film, in order, never all at once."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from bidsapp.errors import InputError
 from bidsapp.vision.film import decoded, open_film, rewind
 from bidsapp.vision.stretches import Stretch
 
@@ -15,13 +17,45 @@ from bidsapp.vision.stretches import Stretch
 _SEEK_MARGIN_S = 1
 
 
+@dataclass
+class Damage:
+    """Frames of a stretch that its file holds broken, counted while it is decoded.
+
+    Attributes
+    ----------
+    most
+        Share of the stretch's frames that may be broken.
+    n_frames
+        How many are, so far.
+    """
+
+    most: float = 0.0
+    n_frames: int = 0
+
+    def count(self, stretch: Stretch) -> None:
+        """Count one more.
+
+        Raises
+        ------
+        InputError
+            They are too many.
+        """
+        self.n_frames += 1
+        if self.n_frames > self.most * stretch.n_frames:
+            raise InputError(
+                f"{stretch.path} is damaged: more than {self.most:.3g} of the {stretch.n_frames} "
+                "frames that the run showed cannot be decoded; take a whole copy of the film, or "
+                "allow more (extraction.max_damaged)"
+            )
+
+
 def decode(
-    stretch: Stretch, n_frames: int, threads: int = 1
+    stretch: Stretch, n_frames: int, threads: int = 1, damage: Damage | None = None
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode up to ``n_frames`` frames of a stretch, in the order in which they were shown.
 
-    Decoding begins at the key frame before the stretch. Where the file skips a frame, the one
-    before it is held, as a player does.
+    Decoding begins at the key frame before the stretch. Where the file skips a frame, or holds it
+    broken, the one before it is held, as a player does.
 
     Parameters
     ----------
@@ -31,6 +65,8 @@ def decode(
         End after that many.
     threads
         For the decoder.
+    damage
+        Counts broken frames; None: none are allowed.
 
     Yields
     ------
@@ -40,34 +76,39 @@ def decode(
     Raises
     ------
     InputError
-        The film cannot be decoded; the message says after how many seconds.
+        The film cannot be decoded; the message says after how many seconds. Or too many frames are
+        broken.
     """
     n_frames = min(n_frames, stretch.n_frames)
+    damage = Damage() if damage is None else damage
     with open_film(stretch.path) as (container, stream):
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         due, newest = 0, None
-        for index, frame in _from(stretch, container, stream):
+        for index, frame in _from(stretch, container, stream, damage):
             while due < n_frames and (wanted := stretch.file_frame(due)) <= index:
                 yield due, frame if newest is None or wanted == index else newest
                 due += 1
             if due >= n_frames:
-                break
+                return
             newest = frame
+        if newest is not None and damage.n_frames:  # the last frames are broken
+            for index in range(due, n_frames):
+                yield index, newest
 
 
 def _from(
-    stretch: Stretch, container: InputContainer, stream: VideoStream
+    stretch: Stretch, container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[tuple[int, av.VideoFrame]]:
     """Decode the file's frames, with their numbers, from at or before the stretch's first."""
     target = Fraction(stretch.first) / stretch.file_rate - _SEEK_MARGIN_S
     if target > 0:
         rewind(container, stream, target)
-    frames = _numbered(stretch, container, stream)
+    frames = _numbered(stretch, container, stream, damage)
     newest = next(frames, None)
     if newest is not None and target > 0 and newest[0] > stretch.first:  # no usable index
         rewind(container, stream)
-        frames = _numbered(stretch, container, stream)
+        frames = _numbered(stretch, container, stream, damage)
         newest = next(frames, None)
     if newest is not None:
         yield newest
@@ -75,7 +116,13 @@ def _from(
 
 
 def _numbered(
-    stretch: Stretch, container: InputContainer, stream: VideoStream
+    stretch: Stretch, container: InputContainer, stream: VideoStream, damage: Damage
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    for seconds, frame in decoded(stretch.path, container, stream):
+    shown = range(stretch.first, stretch.file_frame(stretch.n_frames - 1) + 1)
+
+    def lost(seconds: Fraction) -> None:
+        if round(seconds * stretch.file_rate) in shown:
+            damage.count(stretch)
+
+    for seconds, frame in decoded(stretch.path, container, stream, lost):
         yield round(seconds * stretch.file_rate), frame

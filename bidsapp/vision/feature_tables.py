@@ -13,6 +13,7 @@ from bidsapp.vision.hemodynamics import HRF_S, interval_weights
 MIN_COLUMNS_FOR_ANGLES = 10
 _TIMES = ("onset", "duration")
 _BLOCK = 2048  # rows at a time
+_SEAM_S = 0.02  # half a frame: what rounded or measured times may leave between rows
 
 
 def table_features(
@@ -49,11 +50,11 @@ def table_features(
     ------
     InputError
         A table or one of its columns is absent, a value is not a finite number, a duration is not
-        positive, or a column is constant over the film.
+        positive, rows overlap or leave gaps, or a column is constant over the film.
     """
-    table = _read(path, columns)
+    table = read_features(path, columns)
     names = [name for name in table.columns if name not in _TIMES]
-    film = [_read(other, names) for other in film_tables] or [table]
+    film = [read_features(other, names) for other in film_tables] or [table]
     values = np.concatenate([part[names].to_numpy(np.float64) for part in film])
     durations = np.concatenate([part["duration"].to_numpy(np.float64) for part in film])
     mean = np.average(values, axis=0, weights=durations)
@@ -98,8 +99,24 @@ def _responses(times: Floats, scores: Floats, volume_times: Floats, hrf_s: float
     return responses
 
 
-def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """Read times and features; every value is a finite number."""
+def read_features(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read times and features, checked.
+
+    Parameters
+    ----------
+    path, columns
+        As for `table_features`.
+
+    Returns
+    -------
+    DataFrame
+        ``onset``, ``duration`` and the features, float64; each row begins where another ends.
+
+    Raises
+    ------
+    InputError
+        As `table_features`, but for columns that are constant.
+    """
     try:
         table = pd.read_csv(path, sep="\t", na_values="n/a")
     except (OSError, ValueError) as error:
@@ -119,4 +136,23 @@ def _read(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise InputError(f"{path} has no features: it needs rows, and columns beside the times")
     if (table["duration"] <= 0).any():
         raise InputError(f"{path}: durations must be above 0 s, since a feature lasts")
+    _check_seamless(path, table)
     return table[[*_TIMES, *features]].astype(np.float64)
+
+
+def _check_seamless(path: Path, table: pd.DataFrame) -> None:
+    """Make sure that each row begins where the one before it ends."""
+    onset, end = table["onset"], table["onset"] + table["duration"]
+    apart = (onset.to_numpy()[1:] - end.to_numpy()[:-1]).astype(np.float64)
+    if (apart < -_SEAM_S).any():
+        row = int(np.flatnonzero(apart < -_SEAM_S)[0])
+        raise InputError(
+            f"{path}: line {row + 3} begins {-apart[row]:.3g} s before line {row + 2} ends, so "
+            "that a feature has two values at once: sort the rows and shorten those that overlap"
+        )
+    if (apart > _SEAM_S).any():
+        row = int(np.flatnonzero(apart > _SEAM_S)[0])
+        raise InputError(
+            f"{path}: nothing is said of {apart[row]:.3g} s between lines {row + 2} and {row + 3}, "
+            "and a feature has no value there: add a row, or lengthen the one before"
+        )

@@ -6,10 +6,9 @@ reaches in one matrix product, and is forgotten. Memory is volumes by units, for
 length.
 """
 
-import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +18,27 @@ from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.clips import ClipShape, clips
+from bidsapp.vision.decoding import Damage
+from bidsapp.vision.devices import Machine, find_device
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
 from bidsapp.vision.networks.network import Network, layer_units
+from bidsapp.vision.projection import Projection
 from bidsapp.vision.runs import PlacedRun
 
-logger = logging.getLogger(__name__)
+Projections = Mapping[str, Mapping[str, Projection]]
+"""Of the layers that are projected, by model and layer."""
 
 
 def extract(
     networks: Sequence[Network],
     film: PlacedRun,
     framing: Framing,
-    device: str,
-    scratch: Path,
-    memory_bytes: int,
-    batch: int,
+    machine: Machine,
     hrf_s: float = HRF_S,
+    projections: Projections | None = None,
+    damage: Damage | None = None,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> dict[str, dict[str, Floats]]:
     """Compute the expected response of every unit of every layer at each volume, decoding once.
 
@@ -47,16 +50,16 @@ def extract(
         The run.
     framing
         How frames are cut.
-    device
-        "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1" ...
-    scratch
-        Folder for what does not fit into memory. Its files have no name, so none is left behind.
-    memory_bytes
-        Results beyond this are memory-mapped.
-    batch
-        Frames at a time. The result does not depend on it beyond rounding.
+    machine
+        What may be used.
     hrf_s
         Length of the haemodynamic response in seconds.
+    projections
+        Layers whose units are projected to fewer dimensions; None: none.
+    damage
+        Counts the film's broken frames; None: none are allowed.
+    tell
+        Told how many frames more are done.
 
     Returns
     -------
@@ -69,38 +72,54 @@ def extract(
     InputError
         The film cannot be decoded or is too short, or scratch has no room.
     UsageError
-        The device is unknown or absent.
+        The device is unknown or absent, cannot autocast, or has too little memory.
     """
-    on = find_device(device)
+    device = find_device(machine.device, machine.autocast)
+    projections = projections or {}
     n_volumes = len(film.volume_times)
-    mapped = sum(scratch_bytes(network.entry, n_volumes) for network in networks) > memory_bytes
-    responses = {
-        network.entry.name: {
-            layer: _zeros((n_volumes, units), scratch if mapped else None)
-            for layer, units in layer_units(network.entry).items()
-        }
+    widths = {
+        network.entry.name: _widths(network.entry, projections.get(network.entry.name, {}))
         for network in networks
     }
+    size = 4 * n_volumes * sum(sum(layers.values()) for layers in widths.values())
+    folder = machine.scratch if size > machine.memory_bytes else None
+    responses = {
+        name: {layer: _zeros((n_volumes, width), folder) for layer, width in layers.items()}
+        for name, layers in widths.items()
+    }
     for network in networks:
-        network.module.to(on)
-    shapes = {clip_shape(network.entry): None for network in networks}
+        network.module.to(device)
+    shapes = list(dict.fromkeys(clip_shape(network.entry) for network in networks))
     # The same result in every run: no algorithm is chosen by timing, nothing is rounded to TF32.
     with torch.backends.cudnn.flags(deterministic=True, benchmark=False, allow_tf32=False):
-        for positions, windows in clips(film, list(shapes), framing, batch):
+        for positions, windows in clips(film, shapes, framing, machine.batch, damage):
             times = film.frame_times[positions]
             rows, weights = _open_volumes(times, film.volume_times, hrf_s)
-            if rows.stop == rows.start:
-                continue
-            on_device = {shape: window.to(on) for shape, window in windows.items()}
-            for network in networks:
-                sums = responses[network.entry.name]
-                _add(network, on_device[clip_shape(network.entry)], rows, weights.to(on), sums)
+            if rows.stop > rows.start:
+                on_device = {shape: window.to(device) for shape, window in windows.items()}
+                for network in networks:
+                    name = network.entry.name
+                    opened = {layer: sums[rows] for layer, sums in responses[name].items()}
+                    seen = on_device[clip_shape(network.entry)]
+                    _add(
+                        network,
+                        seen,
+                        weights.to(device),
+                        opened,
+                        projections.get(name, {}),
+                        machine,
+                    )
+            tell(len(times))
     return responses
 
 
-def scratch_bytes(entry: ModelEntry, n_volumes: int) -> int:
-    """Bytes that a model's result takes for a run of ``n_volumes``; nothing is computed."""
-    return 4 * n_volumes * sum(layer_units(entry).values())
+def scratch_bytes(entry: ModelEntry, n_volumes: int, n_dimensions: int | None = None) -> int:
+    """Bytes that a model's result takes for a run of ``n_volumes``; nothing is computed.
+
+    With ``n_dimensions`` layers with more units are projected to so many.
+    """
+    units = layer_units(entry).values()
+    return 4 * n_volumes * sum(min(n, n_dimensions or n) for n in units)
 
 
 def clip_shape(entry: ModelEntry) -> ClipShape:
@@ -108,42 +127,42 @@ def clip_shape(entry: ModelEntry) -> ClipShape:
     return ClipShape(entry.input.offsets, entry.input.size)
 
 
-def find_device(device: str) -> torch.device:
-    """Return the device of that name; "auto" is a GPU where there is one.
-
-    Raises
-    ------
-    UsageError
-        There is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device '{device}'; give auto, cpu or cuda") from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device '{device}' is not here; give auto or cpu")
-    return found
+def _widths(entry: ModelEntry, projected: Mapping[str, Projection]) -> dict[str, int]:
+    """Columns of each layer's result."""
+    return {
+        layer: projected[layer].matrix.shape[0] if layer in projected else units
+        for layer, units in layer_units(entry).items()
+    }
 
 
 def _add(
     network: Network,
     windows: torch.Tensor,
-    rows: slice,
     weights: torch.Tensor,
-    sums: dict[str, Floats],
+    sums: Mapping[str, Floats],
+    projected: Mapping[str, Projection],
+    machine: Machine,
 ) -> None:
-    """Run a batch and add its share to the open volumes of every layer."""
+    """Run a batch and add its share to the open volumes (n_open, width) of every layer."""
+    kind = windows.device.type
 
     def listen(layer: str, response: torch.Tensor) -> None:
-        share = torch.from_numpy(sums[layer][rows])
-        if response.device.type == "cpu":
-            share.addmm_(weights, response)
-        else:
-            share += (weights @ response).cpu()
+        with torch.autocast(kind, enabled=False):  # what is summed is summed in float32
+            if kind == "cpu" and layer not in projected:
+                torch.from_numpy(sums[layer]).addmm_(weights, response.float())
+                return
+            share = (weights @ response.float()).cpu().numpy()
+        sums[layer][...] += projected[layer](share) if layer in projected else share
 
-    network.respond(windows, listen)
+    dtype = None if machine.autocast is None else getattr(torch, machine.autocast)
+    try:
+        with torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
+            network.respond(windows, listen)
+    except torch.OutOfMemoryError as error:
+        raise UsageError(
+            f"model {network.entry.name}: the GPU has too little memory for {len(windows)} windows "
+            "at a time; give a smaller --batch"
+        ) from error
 
 
 def _open_volumes(

@@ -1,7 +1,7 @@
 """Film files by PyAV: what one holds, counted from its packets and not from its header."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -156,9 +156,21 @@ def open_film(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
 
 
 def decoded(
-    path: Path, container: InputContainer, stream: VideoStream
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    lost: Callable[[Fraction], None] = lambda _: None,
 ) -> Iterator[tuple[Fraction, av.VideoFrame]]:
     """Decode on from where the container is: frames, and their seconds since the film's start.
+
+    A frame that the decoder cannot give, or gives with a part made up, is left out.
+
+    Parameters
+    ----------
+    path, container, stream
+        The film.
+    lost
+        Told the seconds of each frame that is left out.
 
     Raises
     ------
@@ -166,19 +178,43 @@ def decoded(
         The file is broken, or its frames have no time stamps.
     """
     seconds = Fraction(0)
+    awaited: set[int] = set()
     try:
-        for frame in container.decode(stream):
-            if frame.pts is None:
-                raise InputError(
-                    f"{path}: its frames have no time stamps; rewrite it, "
-                    f"e.g. ffmpeg -i {path.name} {path.stem}.mp4"
-                )
-            seconds = (frame.pts - (stream.start_time or 0)) * time_base(stream)
-            yield seconds, frame
+        for packet in container.demux(stream):
+            if packet.pts is not None and not packet.is_discard:
+                awaited.add(packet.pts)
+            for frame in _frames(packet):
+                if frame.pts is None:
+                    raise InputError(
+                        f"{path}: its frames have no time stamps; rewrite it, "
+                        f"e.g. ffmpeg -i {path.name} {path.stem}.mp4"
+                    )
+                if not frame.is_corrupt:
+                    awaited.discard(frame.pts)
+                for pts in sorted(pts for pts in awaited if pts <= frame.pts):
+                    awaited.discard(pts)
+                    lost(_seconds(stream, pts))
+                seconds = _seconds(stream, frame.pts)
+                if not frame.is_corrupt:
+                    yield seconds, frame
     except av.FFmpegError as error:
         raise InputError(
             f"{path} cannot be decoded after {float(seconds):.2f} s: {error.strerror}"
         ) from error
+    for pts in sorted(awaited):
+        lost(_seconds(stream, pts))
+
+
+def _frames(packet: "av.Packet[VideoStream]") -> list[av.VideoFrame]:
+    """Decode a packet; what the decoder refuses gives no frame."""
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def _seconds(stream: VideoStream, pts: int) -> Fraction:
+    return (pts - (stream.start_time or 0)) * time_base(stream)
 
 
 def rewind(container: InputContainer, stream: VideoStream, to_s: Fraction = Fraction(0)) -> None:

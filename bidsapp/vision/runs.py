@@ -1,5 +1,6 @@
 """What each run showed and when: film frames and volumes on one clock."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from bidsapp.arrays import Floats, Ints
 from bidsapp.errors import InputError
+from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.stretches import Stretch
 
 # A film file may go on for so long after its run; studyforrest's do, in grey, for up to 4.3 s.
@@ -46,6 +48,16 @@ class PlacedRun:
     def first_frame_s(self) -> float:
         """When the run's first frame was shown, in seconds after its first volume."""
         return float(self.frame_times[0] - self.frame_index[0] / self.stretch.shown_rate)
+
+    def described(self, model: str, made_from: str) -> dict[str, str]:
+        """Describe a model's RDMs of this run; ``made_from`` is their fingerprint."""
+        return {
+            "model": model,
+            "run": self.run,
+            "film": self.film.name,
+            "first_frame_s": f"{self.first_frame_s:.3f}",
+            "made_from": made_from,
+        }
 
     def __post_init__(self) -> None:
         if len(self.frame_index) == 0 or len(self.frame_index) != len(self.frame_times):
@@ -130,6 +142,24 @@ def check_length(
             "the run its own file, or start_s and duration_s"
         )
     return _volumes_without_film(film, repetition_time, hrf_s)
+
+
+def check_windows(entries: Iterable[ModelEntry], film: PlacedRun) -> None:
+    """Refuse a film that is shorter than a model's window.
+
+    Raises
+    ------
+    InputError
+        It has fewer frames.
+    """
+    for entry in entries:
+        offsets = entry.input.offsets
+        needed = offsets[-1] - offsets[0] + 1
+        if film.stretch.n_frames < needed:
+            raise InputError(
+                f"{film.film}, run {film.run}: {film.stretch.n_frames} frames are fewer than one "
+                f"window of {entry.name}, which takes {needed}"
+            )
 
 
 def _volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:

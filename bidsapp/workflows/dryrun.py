@@ -150,17 +150,22 @@ def _models(
         if analysis.feature_table(model):
             yield f"  {model}: feature table; {state}"
         else:
-            size = f", {_scratch_gb(settings, inputs, model):.2f} GB of scratch" if absent else ""
+            size = (
+                f", {_scratch_gb(settings, analysis, inputs, model):.2f} GB of scratch"
+                if absent
+                else ""
+            )
             layers = len(layers_of(settings, analysis, model))
             yield f"  {model}: {layers} layers{size}; {state}"
 
 
-def _scratch_gb(settings: Settings, inputs: Inputs, model: str) -> float:
+def _scratch_gb(settings: Settings, analysis: Analysis, inputs: Inputs, model: str) -> float:
     """Scratch that a model's longest run takes; only its network tells how many units it has."""
     from bidsapp.vision.features import scratch_bytes  # brings torch
 
     longest = max(run.n_volumes for person in inputs.participants for run in person.movie)
-    return scratch_bytes(find_model(model, settings.model_catalogue), longest) / 1e9
+    entry = find_model(model, settings.model_catalogue)
+    return scratch_bytes(entry, longest, analysis.extraction.projection) / 1e9
 
 
 def _made(analysis: Analysis) -> Iterator[str]:

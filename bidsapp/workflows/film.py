@@ -17,6 +17,7 @@ from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
+from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
 from bidsapp.vision.stretches import Stretch, cut
 from bidsapp.workflows.film_events import (
@@ -97,6 +98,11 @@ def framing_of(movie: spec.Movie) -> Framing:
     """Return what the analysis says about cutting and resizing frames."""
     bars = movie.letterbox
     return Framing((bars.top, bars.bottom, bars.left, bars.right), movie.crop, movie.resize)
+
+
+def recipe_of(analysis: Analysis) -> Recipe:
+    """Return how the analysis makes a model's RDMs from the film."""
+    return Recipe(framing_of(analysis.movie), analysis.movie.hrf_s, analysis.extraction)
 
 
 def volume_times(movie: spec.Movie, scan: PreprocessedRun, n_volumes: int) -> Floats:

@@ -10,11 +10,12 @@ from bidsapp.dataset.derivatives import (
     read_json,
     read_rdms,
     sidecar,
+    stimulus_rdms_path,
     write_json,
 )
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
-from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.catalogue import ModelEntry, find_model
 
 
 def check_models(settings: Settings, analysis: Analysis) -> None:
@@ -54,13 +55,11 @@ def layers_of(settings: Settings, analysis: Analysis, model: str) -> tuple[str, 
 def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Path]]:
     """Name the RDM file of every run and model: run to files in the order of the models."""
     tree, labels = OutputTree(settings.output_dir), desc_labels(analysis.models)
-    stats = {
-        model: f"{dissimilarity(settings, analysis, model)}distance" for model in analysis.models
-    }
+    by = {model: dissimilarity(settings, analysis, model) for model in analysis.models}
     task = analysis.movie.task
     return {
         run.run: [
-            tree.path("stimulus_rdms", task=task, run=run.run, stat=stats[model], desc=label)
+            stimulus_rdms_path(tree, task, run.run, label, by[model])
             for model, label in labels.items()
         ]
         for run in analysis.movie.runs
@@ -89,7 +88,11 @@ def missing_models(
 
 def plan_warnings(settings: Settings, analysis: Analysis) -> tuple[str, ...]:
     """Return what was worth a warning when the model RDMs in OUTPUT_DIR were made or checked."""
-    noted = [text for path in _made(settings, analysis) for text in _noted(sidecar(path))]
+    noted = [
+        text
+        for path in _made(settings, analysis)
+        for text in (*_noted(sidecar(path)), *_noted(sidecar(path), "FilmWarnings"))
+    ]
     return tuple(dict.fromkeys(noted))
 
 
@@ -105,9 +108,9 @@ def _made(settings: Settings, analysis: Analysis) -> list[Path]:
     return [path for path in paths if path.is_file()]
 
 
-def _noted(path: Path) -> list[str]:
+def _noted(path: Path, key: str = "Warnings") -> list[str]:
     try:
-        noted = read_json(path).get("Warnings", [])
+        noted = read_json(path).get(key, [])
     except InputError:
         return []
     return [str(text) for text in noted] if isinstance(noted, list) else []
@@ -120,6 +123,12 @@ def made_repetition_time(settings: Settings, analysis: Analysis) -> float | None
         return None
     onsets = read_rdms(made[0]).onsets_s
     return float(onsets[1] - onsets[0])
+
+
+def model_entry(settings: Settings, analysis: Analysis, model: str) -> ModelEntry:
+    """Return a network's entry, with the dissimilarity that the analysis wants of it."""
+    entry = find_model(model, settings.model_catalogue)
+    return entry.model_copy(update={"dissimilarity": dissimilarity(settings, analysis, model)})
 
 
 def dissimilarity(settings: Settings, analysis: Analysis, model: str) -> Dissimilarity:

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 
 from bidsapp.analysis.spec import Analysis, FeatureTable
-from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import find_model
-from bidsapp.vision.feature_tables import check_table
+from bidsapp.vision.feature_tables import check_table, read_features
+from bidsapp.vision.runs import check_windows
 from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import Inputs
@@ -19,16 +19,24 @@ def plan_models(settings: Settings, analysis: Analysis, everyone: Inputs) -> Fil
     Raises
     ------
     InputError, UsageError
-        A film, checkpoint or feature table is absent or does not fit.
+        A film, checkpoint or feature table is absent or does not fit, or memory is too little.
     """
     plan = plan_film(analysis, everyone.participants, settings.stimuli_dir)
     missing = models_to_make(settings, analysis, plan)
     check_makeable(settings, analysis, {model for models in missing.values() for model in models})
+    for film in plan.runs:
+        models = [name for name in missing.get(film.run, ()) if not analysis.feature_table(name)]
+        check_windows([find_model(name, settings.model_catalogue) for name in models], film)
     return plan
 
 
+def memory_bytes(settings: Settings) -> int:
+    """Return the memory that responses may take; networks and a batch may take as much again."""
+    return int(settings.mem_gb / 2 * 1e9)
+
+
 def check_makeable(settings: Settings, analysis: Analysis, models: Collection[str]) -> None:
-    """Look for checkpoints, feature tables and the device before hours of computing.
+    """Look for checkpoints, feature tables, device and memory before hours of computing.
 
     Raises
     ------
@@ -45,17 +53,19 @@ def check_makeable(settings: Settings, analysis: Analysis, models: Collection[st
     if not networks:
         return
     # Imported late: these bring torch.
-    from bidsapp.vision.features import find_device
-    from bidsapp.vision.networks.loading import find_checkpoint
+    from bidsapp.vision.devices import Machine, batch_size, find_device
+    from bidsapp.vision.networks.loading import load_network
 
-    find_device(settings.device)
+    find_device(settings.device, analysis.extraction.autocast)
+    machine = Machine(settings.work_dir, memory_bytes(settings), settings.device)
     for entry in networks:
+        batch_size([entry], machine)
         if entry.checkpoint is not None:
-            find_checkpoint(entry.name, entry.checkpoint, settings.weights)
+            load_network(entry, settings.weights)  # whole, and of this architecture
 
 
 def _check_table(settings: Settings, table: FeatureTable) -> None:
     for pattern in table.files.values():
         path = find_film(settings.stimuli_dir, pattern)
-        n_columns = len(table.columns) or len(read_events(path).columns) - 2
+        n_columns = len(read_features(path, table.columns).columns) - 2
         check_table(table.name, n_columns, table.dissimilarity)

@@ -1,7 +1,7 @@
 """The stimulus level: RDMs of every model for every run, made once for a dataset."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,14 +15,15 @@ from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
 from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
+from bidsapp.vision.model_rdms import share_decoding
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import start
 from bidsapp.workflows.engine import run_workflow
-from bidsapp.workflows.film import FilmPlan, framing_of
+from bidsapp.workflows.film import FilmPlan, recipe_of
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import find_inputs
-from bidsapp.workflows.models import dissimilarity, model_rdm_files, note_warnings
-from bidsapp.workflows.planning import plan_models
+from bidsapp.workflows.models import model_entry, model_rdm_files, note_warnings
+from bidsapp.workflows.planning import memory_bytes, plan_models
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -97,45 +98,71 @@ def init_stimulus_wf(
     Returns
     -------
     nipype workflow
-        Per run: film → RDMs → published files.
+        Per run and group of models: film → RDMs → published files. Unless a plugin file spreads the
+        steps, each waits until the one before it is published, so that a stop loses one at most.
     """
     workflow = engine.Workflow(name="stimulus_wf")
+    before: engine.Node | None = None
     for film in plan.runs:
-        if film.run in missing:
-            rdms = _rdms_node(settings, analysis, film, missing[film.run])
+        for models in _groups(settings, analysis, film, missing.get(film.run, {})):
+            rdms = _rdms_node(settings, analysis, film, models)
             publish = engine.Node(
                 Publish(output_dir=str(settings.output_dir)),
-                name=f"publish_{film.run}",
+                name=rdms.name.replace("rdms", "publish", 1),
                 run_without_submitting=True,
             )
             workflow.connect(rdms, "staged", publish, "staged")
+            if before is not None and settings.nipype_plugin_file is None:
+                workflow.connect(before, "files", rdms, "after")
+            before = publish
     return workflow
+
+
+def _groups(
+    settings: Settings, analysis: Analysis, film: PlacedRun, models: Mapping[str, str]
+) -> Iterator[dict[str, str]]:
+    """Group missing models, and their fingerprints, by what decodes the film together."""
+    tables = {name: models[name] for name in models if analysis.feature_table(name)}
+    if tables:
+        yield tables
+    entries = [model_entry(settings, analysis, name) for name in models if name not in tables]
+    for group in share_decoding(
+        entries,
+        len(film.volume_times),
+        settings.scratch_gb * 1e9,
+        memory_bytes(settings),
+        analysis.extraction.projection,
+    ):
+        yield {entry.name: models[entry.name] for entry in group}
 
 
 def _rdms_node(
     settings: Settings, analysis: Analysis, film: PlacedRun, models: Mapping[str, str]
 ) -> engine.Node:
-    memory_gb = settings.mem_gb / 2
+    labels = desc_labels(analysis.models)
+    tables = [table for name in models if (table := analysis.feature_table(name)) is not None]
+    networks = [name for name in models if analysis.feature_table(name) is None]
+    entries = [model_entry(settings, analysis, name) for name in networks]
+    recipe = recipe_of(analysis)
+    memory_gb = memory_bytes(settings) / 1e9
     step = ModelRDMs(
         film=film_to_plain(film),
-        models=list(models),
+        models=[entry.model_dump(mode="json") for entry in entries],
         made_from=dict(models),
         version=__version__,
-        labels=desc_labels(analysis.models),
-        dissimilarities={model: dissimilarity(settings, analysis, model) for model in models},
-        tables=[table.model_dump(mode="json") for table in analysis.feature_tables],
+        labels=labels,
+        tables=[table.model_dump(mode="json") for table in tables],
         stimuli_dir=str(settings.stimuli_dir),
         task=analysis.movie.task,
-        framing=asdict(framing_of(analysis.movie)),
-        hrf_s=analysis.movie.hrf_s,
+        framing=asdict(recipe.framing),
+        hrf_s=recipe.hrf_s,
+        extraction=recipe.extraction.model_dump(mode="json"),
         device=settings.device,
         memory_gb=memory_gb,
-        scratch_gb=settings.scratch_gb,
         n_threads=settings.nprocs,
     )
     if settings.weights is not None:
         step.inputs.weights_dir = str(settings.weights)
-    if settings.model_catalogue is not None:
-        step.inputs.catalogue = str(settings.model_catalogue)
     # One at a time, with all cores: networks use whatever they are given.
-    return engine.Node(step, name=f"rdms_{film.run}", n_procs=settings.nprocs, mem_gb=memory_gb)
+    name = f"rdms_{film.run}_{labels[next(iter(models))]}"
+    return engine.Node(step, name=name, n_procs=settings.nprocs, mem_gb=memory_gb)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
+from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
 from bidsapp.reports.methods import methods, plain, references, renderings
 from bidsapp.reports.methods.wording import cite
 from bidsapp.reports.methods.works import works
@@ -247,3 +247,11 @@ def test_each_work_of_the_latex_text_is_in_its_bibliography(paper: Analysis) -> 
         assert content.isascii() or "ü" in content or "á" in content
     assert "author = {Gorgolewski, K. J. and others}" in made["bib"]
     assert made["tex"].count(r"\section*{") == len(text.paragraphs)
+
+
+def test_approximations_are_told(paper: Analysis) -> None:
+    assert "random projection" not in methods_text(paper, {})
+    changes = {"autocast": "bfloat16", "projection": 5000}
+    told = methods_text(changed(paper, extraction=changes), {})
+    assert "casting to bfloat16 and had layers of more units reduced to 5000 dimensions" in told
+    assert "Li, P., Hastie, T. J." in told

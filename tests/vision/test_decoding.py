@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -9,7 +10,7 @@ from vision_films import noise, number_of, numbered, write_film
 
 from bidsapp.errors import InputError
 from bidsapp.vision import decoding
-from bidsapp.vision.decoding import decode
+from bidsapp.vision.decoding import Damage, decode
 from bidsapp.vision.stretches import Stretch, cut
 
 
@@ -92,3 +93,53 @@ def test_what_breaks_off_is_named_with_its_time(tmp_path: Path) -> None:
     path = write_film(tmp_path / "a.mkv", noise(30))
     with pytest.raises(InputError, match="ends before"):
         cut(path, 2.0)
+
+
+def broken(path: Path, packets: list[int], codec: str = "libx264") -> Path:
+    """Write a film whose packets of these numbers, in the file's order, are overwritten by zeros.
+
+    Less than a whole packet need not be noticed: in H.264 other bytes can be another picture.
+    """
+    write_film(path, noise(120, 32, 32), codec=codec)
+    with av.open(str(path)) as container:
+        stored = [bytes(packet) for packet in container.demux(video=0)]
+    content = path.read_bytes()
+    for frame in (stored[number] for number in packets):
+        assert frame in content
+        content = content.replace(frame, bytes(len(frame)))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")]
+)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_broken_frames_are_counted_and_the_ones_before_them_held(
+    tmp_path: Path, name: str, codec: str, threads: int
+) -> None:
+    path = broken(tmp_path / name, [50, 80], codec)
+    damage = Damage(0.05)
+    frames = list(decode(cut(path), 120, threads, damage))
+    assert [index for index, _ in frames] == list(range(120))
+    assert damage.n_frames == 2
+    held = [
+        after
+        for (_, earlier), (after, later) in pairwise(frames)
+        if np.array_equal(earlier.to_ndarray(format="gray"), later.to_ndarray(format="gray"))
+    ]
+    assert len(held) == 2
+    assert not any(frame.is_corrupt for _, frame in frames)
+
+
+def test_broken_frames_elsewhere_in_the_file_do_not_count(tmp_path: Path) -> None:
+    path = broken(tmp_path / "a.mp4", [100])
+    assert len(list(decode(cut(path, duration_s=2.0), 50))) == 50
+
+
+def test_too_many_broken_frames_are_refused(tmp_path: Path) -> None:
+    path = broken(tmp_path / "a.mp4", list(range(50, 60)))
+    with pytest.raises(InputError, match=r"a\.mp4 is damaged: more than 0\.05 of the 120 frames"):
+        list(decode(cut(path), 120, damage=Damage(0.05)))
+    with pytest.raises(InputError, match=r"extraction\.max_damaged"):
+        list(decode(cut(path), 120))

@@ -80,6 +80,15 @@ def test_volumes_that_no_row_reaches_are_undefined(table: Path) -> None:
         ({"onset": [0.0, 1.0], "duration": [1.0, 1.0], "x": ["a", "b"]}, "'x' .* in line 2"),
         ({"onset": [0.0, 1.0], "duration": [1.0, 1.0], "x": [1.0, np.nan]}, "'x' .* in line 3"),
         ({"onset": [0.0, 1.0], "duration": [1.0, 0.0], "x": [1.0, 2.0]}, "above 0 s"),
+        (
+            {"onset": [0.0, 2.0, 3.0], "duration": [2.0, 1.5, 1.0], "x": [1.0, 2.0, 3.0]},
+            "line 4 begins 0.5 s before line 3 ends",
+        ),
+        (
+            {"onset": [0.0, 1.0, 9.0], "duration": [1.0, 2.0, 1.0], "x": [1.0, 2.0, 3.0]},
+            "nothing is said of 6 s between lines 3 and 4",
+        ),
+        ({"onset": [5.0, 0.0], "duration": [5.0, 5.0], "x": [1.0, 2.0]}, "sort the rows"),
     ],
 )
 def test_broken_tables_are_named(

@@ -1,4 +1,3 @@
-import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -11,10 +10,11 @@ from torch import Tensor, nn
 from vision_films import noise, write_film
 
 from bidsapp.arrays import Floats
-from bidsapp.errors import InputError, UsageError
+from bidsapp.errors import InputError
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.clips import windows
-from bidsapp.vision.features import clip_shape, extract, find_device, scratch_bytes
+from bidsapp.vision.devices import Machine
+from bidsapp.vision.features import clip_shape, extract, scratch_bytes
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights
 from bidsapp.vision.networks.architectures import Architecture
@@ -42,9 +42,8 @@ def extracted(tmp_path: Path) -> Extract:
 
     def run(names: list[str], film: PlacedRun, memory: int = 10**9, batch: int = 16, **more: float):
         networks = [network(name) for name in names]
-        return extract(
-            networks, film, Framing(), "cpu", tmp_path / "scratch", memory, batch, **more
-        )
+        machine = Machine(tmp_path / "scratch", memory, "cpu", batch)
+        return extract(networks, film, Framing(), machine, **more)
 
     return run
 
@@ -215,36 +214,8 @@ def test_memory_does_not_grow_with_the_film(
     growth = []
     for seconds in (10, 20, 80):  # the first call warms up what libraries keep
         film = film_run(path, seconds * 25, seconds // 2)
-        growth.append(peak_growth(lambda: extract([wide], film, Framing(), "cpu", tmp_path, 0, 8)))  # noqa: B023
+        machine = Machine(tmp_path, 0, "cpu", 8)
+        growth.append(peak_growth(lambda: extract([wide], film, Framing(), machine)))  # noqa: B023
     n_frames, frame = 400, 4 * 1024 * 256
     assert max(growth) < 0.2 * n_frames * frame
     assert growth[2] - growth[1] < 0.25 * (40 - 10) * frame  # far below even volumes x units
-
-
-def test_devices() -> None:
-    assert find_device("cpu").type == "cpu"
-    assert find_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(UsageError, match="unknown device 'gpu'"):
-        find_device("gpu")
-    with pytest.raises(UsageError, match="'cuda:99' is not here"):
-        find_device("cuda:99")
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-def test_gpu_gives_what_the_cpu_gives(noise_film: Path, tmp_path: Path) -> None:
-    film = film_run(noise_film)
-    name = "resnet18-untrained-96px"
-    cpu, gpu = (
-        extract(
-            [network(name)],
-            film,
-            Framing(),
-            device,
-            Path(tempfile.mkdtemp(dir=tmp_path)),
-            10**9,
-            16,
-        )
-        for device in ("cpu", "cuda")
-    )
-    for layer, expected in cpu[name].items():
-        assert relative(gpu[name][layer], expected) < 1e-4

@@ -317,6 +317,26 @@ def test_feature_table_absent(study, refused):
     refused(INPUT, "ratings_run-3.tsv", study.stimuli, level="stimulus")
 
 
+@pytest.mark.parametrize("level", ["stimulus", "participant"])
+def test_feature_table_with_a_gap(study, refused, level):
+    table = study.stimuli / "ratings_run-2.tsv"
+    rows = table.read_text().splitlines()
+    table.write_text("\n".join([*rows[:3], *rows[5:]]) + "\n")
+    message = refused(1, "ratings_run-2.tsv", level=level)
+    assert "between lines 3 and 4" in message
+
+
+def test_model_too_large_for_the_memory(study, refused):
+    study.change_analysis(models=["resnet18-untrained"])
+    message = refused(64, "resnet18-untrained", level="stimulus", more=("--mem-gb", "0.05"))
+    assert "too little memory for one window" in message
+
+
+def test_autocast_without_a_gpu(study, refused):
+    study.change_analysis(extraction={"autocast": "float16"})
+    assert "is for GPUs" in refused(64, "float16", level="stimulus", more=("--device", "cpu"))
+
+
 def test_feature_table_of_few_columns_with_correlation(study, refused):
     table = {
         "name": "ratings",

@@ -13,7 +13,9 @@ from bidsapp.analysis.spec import read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.dataset.derivatives import read_rdms
 from bidsapp.errors import InputError
+from bidsapp.interfaces import films
 from bidsapp.interfaces.similarity import check_clock
+from bidsapp.vision.catalogue import find_model
 from bidsapp.workflows.fingerprints import fingerprint
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import plan_warnings
@@ -112,3 +114,46 @@ def test_volumes_at_other_times_are_refused():
     check_clock(brain, onsets(1.05, 9), model, onsets(1.0, 12))
     with pytest.raises(InputError, match=r"brain\.h5 and model\.h5 .* 1\.00 s apart: StartTime"):
         check_clock(brain, onsets(0.0, 12), model, onsets(1.0, 9))
+
+
+def test_a_stop_loses_only_what_was_being_made(small, moviersa, monkeypatch):
+    """Two models a run, each in a pass of its own (scratch for one); stopped in the fourth."""
+    runs = movie()["runs"][:3]
+    write_analysis(
+        small.analysis, movie=movie(runs=runs), models=["pixels", "again"], feature_tables=[]
+    )
+    catalogue = small.root / "mine.yaml"
+    again = find_model("pixels").model_copy(update={"name": "again"})
+    catalogue.write_text(json.dumps({"models": [again.model_dump(mode="json")]}))
+    words = small.arguments("stimulus", "--scratch-gb", "1e-9", "--model-catalogue", str(catalogue))
+    made: list[str] = []
+    as_it_is = films.model_rdms
+
+    def stopped(entries, film, *more):
+        made.append(f"{film.run} {entries[0].name}")
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        yield from as_it_is(entries, film, *more)
+
+    monkeypatch.setattr(films, "model_rdms", stopped)
+    assert moviersa(*words).status != 0
+    there = {path: path.stat().st_mtime_ns for path in small.out.glob("stimuli/*.h5")}
+    assert len(there) == 3
+    # Another work directory: what is published counts, not what steps remember.
+    assert moviersa(*words, "-w", str(small.root / "elsewhere")).status == 0
+    passes = [f"{run} {model}" for run in RUNS[:3] for model in ("pixels", "again")]
+    assert made == [*passes[:4], *passes[3:]]
+    assert len(list(small.out.glob("stimuli/*.h5"))) == 6
+    assert all(path.stat().st_mtime_ns == time for path, time in there.items())
+
+
+def test_broken_frames_are_told_in_reports(small, moviersa):
+    assert moviersa(*small.arguments("stimulus")).status == 0
+    path = rdm_files(small, "pixels")[1].with_suffix(".json")
+    content = json.loads(path.read_text())
+    assert content["Frames"]["Broken"] == 0
+    path.write_text(json.dumps({**content, "FilmWarnings": ["run 2: 1 of 9 frames"]}))
+    settings, analysis = parse(small.arguments("stimulus")), read_analysis(small.analysis)
+    assert plan_warnings(settings, analysis) == ("run 2: 1 of 9 frames",)
+    assert moviersa(*small.arguments("stimulus")).status == 0  # and the plan's do not replace it
+    assert plan_warnings(settings, analysis) == ("run 2: 1 of 9 frames",)

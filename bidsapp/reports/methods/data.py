@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bidsapp.analysis.spec import Analysis, Censor, Dissimilarity, Movie
+from bidsapp.analysis.spec import Analysis, Censor, Dissimilarity, Extraction, Movie
 from bidsapp.reports.methods.wording import called, cite, ordinal, words
 from bidsapp.vision.catalogue import ClipInput
 
@@ -87,6 +87,8 @@ def models(analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str,
         )
     if windows := _windows({name: inputs[name] for name in networks if name in inputs}):
         sentences.append(windows)
+    if networks and not analysis.extraction.is_exact:
+        sentences.append(_approximations(analysis.extraction))
     if analysis.dissimilarity.models:
         others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]
         sentences.append(f"Another dissimilarity than the catalogue's had {words(others)}.")
@@ -98,6 +100,22 @@ def models(analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str,
         f"{movie.hrf_s:g} s and read at the volumes' times."
     )
     return " ".join(sentences)
+
+
+def _approximations(extraction: Extraction) -> str:
+    """Say what was not computed exactly."""
+    how = []
+    if extraction.autocast is not None:
+        how.append(f"ran on a GPU with automatic casting to {extraction.autocast}")
+    if extraction.projection is not None:
+        how.append(
+            f"had layers of more units reduced to {extraction.projection} dimensions by a sparse "
+            f"random projection ({cite('sparse_projection')})"
+        )
+    return (
+        f"Networks {' and '.join(how)}; what that changes in the RDMs of the first minute is in "
+        "the files beside them."
+    )
 
 
 def _framing(movie: Movie) -> str:

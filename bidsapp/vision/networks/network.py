@@ -128,7 +128,17 @@ class Network:
         -------
         Tensor
             float32; (b, 3, size, size) where the window is one frame, else of the same shape.
+
+        Raises
+        ------
+        ValueError
+            The pixels are scaled already.
         """
+        if clips.dtype != torch.uint8:
+            raise ValueError(
+                f"model {self.entry.name} is given {clips.dtype}, not the uint8 of frames: pixels "
+                "scaled twice would pass for a nearly black film"
+            )
         given = self.entry.input
         low, high = given.range
         mean = torch.tensor(given.mean, device=clips.device).reshape(3, 1, 1)
