@@ -97,8 +97,8 @@ def test_without_films_or_records_it_is_said(outputs: Outputs, films: Path) -> N
     (note,) = frame_pair_blocks(outputs, album(outputs), None)
     assert isinstance(note, Notes)
     assert "--stimuli" in note.sentences[0]
-    with pytest.raises(InputError, match="fits 'seg"):
-        list(frame_pair_blocks(outputs, album(outputs), films.parent / "out0"))
+    with pytest.raises(InputError, match="no folder of films"):
+        list(frame_pair_blocks(outputs, album(outputs), films / "absent"))
     for path in (outputs.tree.root / "stimuli").iterdir():
         path.write_text("{}")
     with pytest.raises(InputError, match="run the stimulus level again"):
