@@ -93,7 +93,7 @@ def _memory_ratio(scratch: Path) -> float:
 
 def _film_run(path: Path, seconds: int, rate: int = RATE, step: int = 5) -> PlacedRun:
     index, times = nominal_frames(seconds * rate, rate, step)
-    volumes = TR * np.arange(round(seconds / TR)) + TR / 2
+    volumes = TR * (1 + np.arange(round(seconds / TR)))  # the last sees the last frame
     return PlacedRun("1", cut(path), index, times, volumes)
 
 
