@@ -16,7 +16,7 @@ from bench.extraction import write_film
 from bench.processes import measured
 from bidsapp.vision.catalogue import find_model
 
-MODEL, SECONDS, BATCH = "resnet18-untrained", 24, 32
+MODEL, SECONDS, BATCH = "resnet18-untrained", 12, 16
 _INTERPRETER = "MOVIERSA_THINGSVISION"
 _OURS = "from bidsapp.cli.models import main; main()"
 _IMPORTS = ("import bidsapp.workflows.extraction", "import thingsvision")

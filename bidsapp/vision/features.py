@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from bidsapp.analysis.part import Autocast
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry
@@ -101,14 +102,8 @@ def extract(
                     name = network.entry.name
                     opened = {layer: sums[rows] for layer, sums in responses[name].items()}
                     seen = on_device[clip_shape(network.entry)]
-                    _add(
-                        network,
-                        seen,
-                        weights.to(device),
-                        opened,
-                        projections.get(name, {}),
-                        machine,
-                    )
+                    projected = projections.get(name, {})
+                    _add(network, seen, weights.to(device), opened, projected, machine.autocast)
             tell(len(times))
     return responses
 
@@ -141,7 +136,7 @@ def _add(
     weights: torch.Tensor,
     sums: Mapping[str, Floats],
     projected: Mapping[str, Projection],
-    machine: Machine,
+    autocast: Autocast | None,
 ) -> None:
     """Run a batch and add its share to the open volumes (n_open, width) of every layer."""
     kind = windows.device.type
@@ -154,14 +149,14 @@ def _add(
             share = (weights @ response.float()).cpu().numpy()
         sums[layer][...] += projected[layer](share) if layer in projected else share
 
-    dtype = None if machine.autocast is None else getattr(torch, machine.autocast)
+    dtype = None if autocast is None else getattr(torch, autocast)
     try:
         with torch.autocast(kind, dtype=dtype, enabled=dtype is not None):
             network.respond(windows, listen)
     except torch.OutOfMemoryError as error:
         raise UsageError(
             f"model {network.entry.name}: the GPU has too little memory for {len(windows)} windows "
-            "at a time; give a smaller --batch"
+            "at a time; free some, or give `moviersa-models extract` a smaller --batch"
         ) from error
 
 
