@@ -86,6 +86,9 @@ def test_a_searchlight_that_fails_costs_nothing_else(outcomes):
     assert f"{stem}desc-comparators_stats.tsv" in left
     assert not [name for name in left if "stat-r" in name]
     assert "There is no searchlight map of pixels." in page
+    assert "The step searchlight failed: see Errors." in page
+    assert "Traceback (most recent call last)" in page
+    assert "sub-01_facts.json" in " ".join(left)
 
 
 def test_all_goes_well_afterwards(outcomes):
