@@ -54,6 +54,7 @@ class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     memory_gb = traits.Float(mandatory=True, desc="features beyond this go to disk")
     scratch_gb = traits.Float(mandatory=True, desc="disk that features may take at once")
     n_threads = traits.Int(1, usedefault=True, nohash=True, desc="threads of the networks")
+    use_gpu = traits.Bool(False, usedefault=True, nohash=True, desc="what nipype's plugins ask for")
 
 
 class _ModelRDMsOutputSpec(TraitedSpec):

@@ -13,7 +13,6 @@ from bidsapp.dataset.derivatives import desc_labels
 from bidsapp.errors import InputError
 from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
-from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import start
@@ -23,6 +22,7 @@ from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import dissimilarity, model_rdm_files, note_warnings
 from bidsapp.workflows.planning import plan_models
+from bidsapp.workflows.steps import make_step, publish
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -103,12 +103,7 @@ def init_stimulus_wf(
     for film in plan.runs:
         if film.run in missing:
             rdms = _rdms_node(settings, analysis, film, missing[film.run])
-            publish = engine.Node(
-                Publish(output_dir=str(settings.output_dir)),
-                name=f"publish_{film.run}",
-                run_without_submitting=True,
-            )
-            workflow.connect(rdms, "staged", publish, "staged")
+            publish(workflow, [rdms], f"publish_{film.run}", settings)
     return workflow
 
 
@@ -116,7 +111,7 @@ def _rdms_node(
     settings: Settings, analysis: Analysis, film: PlacedRun, models: Mapping[str, str]
 ) -> engine.Node:
     memory_gb = settings.mem_gb / 2
-    step = ModelRDMs(
+    rdms = ModelRDMs(
         film=film_to_plain(film),
         models=list(models),
         made_from=dict(models),
@@ -132,10 +127,11 @@ def _rdms_node(
         memory_gb=memory_gb,
         scratch_gb=settings.scratch_gb,
         n_threads=settings.nprocs,
+        use_gpu=settings.device.startswith("cuda"),
     )
     if settings.weights is not None:
-        step.inputs.weights_dir = str(settings.weights)
+        rdms.inputs.weights_dir = str(settings.weights)
     if settings.model_catalogue is not None:
-        step.inputs.catalogue = str(settings.model_catalogue)
+        rdms.inputs.catalogue = str(settings.model_catalogue)
     # One at a time, with all cores: networks use whatever they are given.
-    return engine.Node(step, name=f"rdms_{film.run}", n_procs=settings.nprocs, mem_gb=memory_gb)
+    return make_step(rdms, f"rdms_{film.run}", memory_gb, settings.nprocs)

@@ -1,0 +1,123 @@
+"""Steps as jobs of a cluster: nipype's plugins of schedulers, and what each step asks them for."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from nipype.pipeline import engine, plugins
+from nipype.pipeline.plugins.base import GraphPluginBase, PluginBase, SGELikeBatchManagerBase
+
+from bidsapp.errors import UsageError
+
+POLL_S = 5.0
+LIBRARIES_GB = 0.5
+"""Memory of a job before it has read any data: Python and its libraries."""
+
+
+def read_plugin(path: Path) -> dict[str, Any]:
+    """Read the name and the arguments of a plugin from a YAML file.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or names no plugin that can be used.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"cannot read the nipype plugin file {path}: {error}") from error
+    if not isinstance(content, dict) or "plugin" not in content:
+        raise UsageError(f"{path} must name a nipype plugin, such as 'plugin: SLURM'")
+    kind = _kind(content["plugin"])
+    if kind is None:
+        known = sorted(
+            name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")
+        )
+        raise UsageError(
+            f"{path}: nipype has no plugin {content['plugin']!r}; it has {', '.join(known)}"
+        )
+    if issubclass(kind, GraphPluginBase):
+        raise UsageError(
+            f"{path}: {content['plugin']} does not wait for its jobs, so that failures would be "
+            f"missed; name {content['plugin'].removesuffix('Graph')} instead"
+        )
+    return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
+
+
+def cluster_plugin(
+    name: str, arguments: Mapping[str, Any], workflow: engine.Workflow
+) -> PluginBase | None:
+    """Make the plugin of a scheduler, and tell each step of ``workflow`` what to ask it for.
+
+    In the arguments that are handed to the scheduler, ``{mem_mb}``, ``{n_procs}``, ``{gpus}`` and
+    ``{mem_mb_per_core}`` become what the step needs.
+
+    Returns
+    -------
+    nipype plugin
+        None where ``name`` is no scheduler's.
+
+    Raises
+    ------
+    UsageError
+        The work directory has a name that nipype cannot hand to a scheduler.
+    """
+    kind = _kind(name)
+    if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
+        return None
+    _check_work_dir(Path(workflow.base_dir))
+    templates = {
+        key: text for key, text in arguments.items() if key.endswith(("sub_args", "batch_args"))
+    }
+    for full_name in workflow.list_node_names():
+        node = workflow.get_node(full_name)
+        asked = {key: _filled(text, needs(node)) for key, text in templates.items()}
+        node.plugin_args = {**asked, "overwrite": True}
+    fresh: type[PluginBase] = type(kind.__name__, (_FreshResults, kind), {})
+    return fresh(plugin_args=dict(arguments))
+
+
+def needs(node: engine.Node) -> dict[str, int]:
+    """Say what a step that is a process of its own needs, by the placeholders' names."""
+    mem_mb = math.ceil((node.mem_gb + LIBRARIES_GB) * 1000)
+    return {
+        "mem_mb": mem_mb,
+        "n_procs": node.n_procs,
+        "gpus": int(node.is_gpu_node()),
+        "mem_mb_per_core": math.ceil(mem_mb / node.n_procs),
+    }
+
+
+class _FreshResults:
+    """Removes an earlier run's result before a step is submitted.
+
+    nipype takes any result file in the step's folder for that of the job that has just ended, also
+    when the job was killed before it wrote one.
+    """
+
+    def _submit_job(self, node: engine.Node, updatehash: bool = False) -> int:
+        for old in Path(node.output_dir()).glob("result_*.pklz"):
+            old.unlink()
+        taskid: int = super()._submit_job(node, updatehash)  # type: ignore[misc]
+        return taskid
+
+
+def _kind(name: object) -> type[PluginBase] | None:
+    found: type[PluginBase] | None = getattr(plugins, f"{name}Plugin", None)
+    return found
+
+
+def _filled(text: str, values: Mapping[str, int]) -> str:
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
+
+
+def _check_work_dir(work_dir: Path) -> None:
+    if any(character.isspace() or character in "'\"\\$" for character in str(work_dir)):
+        raise UsageError(
+            f"--work-dir {work_dir}: nipype cannot hand paths with spaces or quotes to a "
+            "scheduler; choose another work directory"
+        )
