@@ -18,7 +18,7 @@ from fmriprep.cli.parser import _build_parser
 given = _build_parser().parse_args(sys.argv[1:])
 print(json.dumps({
     "participants": given.participant_label,
-    "spaces": [str(s) for s in given.output_spaces.references],
+    "spaces": [s.space for s in given.output_spaces.references],
     "filters": given.bids_filters, "nprocs": given.nprocs, "memory_gb": given.memory_gb,
     "reconall": given.run_reconall,
 }))
