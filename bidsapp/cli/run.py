@@ -157,7 +157,6 @@ def _prepare_environment(settings: Settings) -> None:
         os.environ.setdefault(name, str(place / folder))
     _give_a_home(place)
     os.environ["NO_ET"] = "1"  # nipype would ask the network for its newest version
-    os.environ.setdefault("LOGNAME", "moviersa")  # nipype's cluster plugins read it
 
 
 def _give_a_home(place: Path) -> None:

@@ -1,6 +1,7 @@
 """Steps as jobs of a cluster: nipype's plugins of schedulers, and what each step asks them for."""
 
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import yaml
 from nipype.pipeline import engine, plugins
 from nipype.pipeline.plugins.base import GraphPluginBase, PluginBase, SGELikeBatchManagerBase
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import InputError, UsageError
 
 POLL_S = 5.0
+RESULT_S = 30.0
+"""How long a job that has ended may take until its result is seen on a network's file system."""
 LIBRARIES_GB = 0.5
 """Memory of a job before it has read any data: Python and its libraries."""
 
@@ -68,6 +71,7 @@ def cluster_plugin(
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
         return None
     _check_work_dir(Path(workflow.base_dir))
+    os.environ.setdefault("LOGNAME", "moviersa")  # the plugins name jobs by it
     templates = {
         key: text for key, text in arguments.items() if key.endswith(("sub_args", "batch_args"))
     }
@@ -75,7 +79,7 @@ def cluster_plugin(
         node = workflow.get_node(full_name)
         asked = {key: _filled(text, needs(node)) for key, text in templates.items()}
         node.plugin_args = {**asked, "overwrite": True}
-    fresh: type[PluginBase] = type(kind.__name__, (_FreshResults, kind), {})
+    fresh: type[PluginBase] = type(kind.__name__, (_Watchful, kind), {})
     return fresh(plugin_args=dict(arguments))
 
 
@@ -90,18 +94,33 @@ def needs(node: engine.Node) -> dict[str, int]:
     }
 
 
-class _FreshResults:
-    """Removes an earlier run's result before a step is submitted.
-
-    nipype takes any result file in the step's folder for that of the job that has just ended, also
-    when the job was killed before it wrote one.
-    """
+class _Watchful:
+    """What nipype's plugins of schedulers lack for jobs that are killed."""
 
     def _submit_job(self, node: engine.Node, updatehash: bool = False) -> int:
+        """Remove an earlier run's result first: it would pass for that of a job killed at once."""
         for old in Path(node.output_dir()).glob("result_*.pklz"):
             old.unlink()
         taskid: int = super()._submit_job(node, updatehash)  # type: ignore[misc]
         return taskid
+
+    def _report_crash(self, node: engine.Node, result: dict[str, Any] | None = None) -> str:
+        """Give nipype the lines that it needs of a traceback, and a killed job a clear sentence."""
+        if result is not None and isinstance(result["traceback"], str):
+            lines = result["traceback"].splitlines(keepends=True)
+            if "results file does not exist" in result["traceback"]:
+                lines.append(
+                    f"\n{InputError.__name__}: the job ended without a result, killed or out of "
+                    f"memory or time: its log is in {_batch_folder(node)}"
+                )
+            result = {**result, "traceback": lines}
+        crash_file: str = super()._report_crash(node, result=result)  # type: ignore[misc]
+        return crash_file
+
+
+def _batch_folder(node: engine.Node) -> Path:
+    """Return where nipype keeps scripts and logs of the jobs of a node's workflow."""
+    return Path(node.base_dir, str(node._hierarchy).split(".")[0], "batch")
 
 
 def _kind(name: object) -> type[PluginBase] | None:

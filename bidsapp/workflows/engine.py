@@ -11,7 +11,7 @@ from nipype.pipeline import engine
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
-from bidsapp.workflows.cluster import POLL_S, cluster_plugin, read_plugin
+from bidsapp.workflows import cluster
 from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
 
 LOGGER = logging.getLogger(__name__)
@@ -84,8 +84,8 @@ def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path, loc
         "crashfile_format": "txt",
         "stop_on_first_crash": str(settings.stop_on_first_crash).lower(),
         "check_version": "false",
-        "poll_sleep_duration": "0.2" if local else str(POLL_S),
-        "job_finished_timeout": "30",  # until a job's result is seen on a network's file system
+        "poll_sleep_duration": "0.2" if local else str(cluster.POLL_S),
+        "job_finished_timeout": str(cluster.RESULT_S),
     }
     level = "INFO" if settings.verbose else "WARNING"
     config.update_config({"execution": execution, "logging": {"workflow_level": level}})
@@ -106,7 +106,7 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return read_plugin(settings.nipype_plugin_file)
+        return cluster.read_plugin(settings.nipype_plugin_file)
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
@@ -142,7 +142,7 @@ def _watchful(
         arguments["status_callback"] = tell
     if name == "MultiProc":
         return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
-    scheduler = cluster_plugin(name, arguments, workflow)
+    scheduler = cluster.cluster_plugin(name, arguments, workflow)
     if scheduler is not None:
         return {"plugin": scheduler}
     return {"plugin": name, "plugin_args": arguments}

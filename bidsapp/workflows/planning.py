@@ -48,7 +48,8 @@ def check_makeable(settings: Settings, analysis: Analysis, models: Collection[st
     from bidsapp.vision.features import find_device
     from bidsapp.vision.networks.loading import find_checkpoint
 
-    find_device(settings.device)
+    if settings.nipype_plugin_file is None:  # else another machine has it
+        find_device(settings.device)
     for entry in networks:
         if entry.checkpoint is not None:
             find_checkpoint(entry.name, entry.checkpoint, settings.weights)
