@@ -2,29 +2,34 @@
 # BASE: debian:bookworm-slim, python:3.11-slim or another Debian with Python 3.11 or newer.
 ARG BASE=debian:bookworm-slim
 
-FROM ${BASE} AS build
+FROM ${BASE} AS dependencies
 RUN command -v python3 >/dev/null || { \
       apt-get update \
       && apt-get install -y --no-install-recommends python3 python3-venv \
       && rm -rf /var/lib/apt/lists/*; }
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md ./
+COPY pyproject.toml constraints.txt ./
 COPY ci/image.sh ci/image.sh
-COPY bidsapp bidsapp
 # Which PyTorch: empty for PyPI's own (for NVIDIA GPUs, and CPUs), cpu for a small image, cu128 ...
 ARG TORCH_BACKEND
 # Certificates of a proxy, if the network is reached through one.
 ARG SSL_CERT_FILE
-RUN ci/image.sh /opt/venv
+RUN ci/image.sh dependencies /opt/venv /opt/app
+
+FROM dependencies AS app
+COPY README.md ./
+COPY bidsapp bidsapp
+RUN ci/image.sh app /opt/venv /opt/app
 
 FROM ${BASE}
 RUN command -v python3 >/dev/null || { \
       apt-get update \
       && apt-get install -y --no-install-recommends python3 \
       && rm -rf /var/lib/apt/lists/*; }
-COPY --from=build /opt/venv /opt/venv
+COPY --from=dependencies /opt/venv /opt/venv
+COPY --from=app /opt/app /opt/app
 # Nothing is written into the image: home and caches are in the work directory.
-ENV PATH=/opt/venv/bin:$PATH \
+ENV PATH=/opt/app/bin:/opt/venv/bin:$PATH \
     LC_ALL=C.UTF-8 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONNOUSERSITE=1

@@ -30,7 +30,8 @@ def differences(one: Path, other: Path) -> Iterator[str]:
         if pd.api.types.is_numeric_dtype(a) and pd.api.types.is_numeric_dtype(b):
             unequal = ~np.isclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
         else:
-            unequal = (a.astype(str) != b.astype(str)).to_numpy()
+            words, others = (column.astype(object).fillna("n/a").astype(str) for column in (a, b))
+            unequal = (words != others).to_numpy()
         if unequal.any():
             row = int(np.flatnonzero(unequal)[0])
             yield f"{name}: {unequal.sum()} rows differ, first row {row}: {a[row]} and {b[row]}"

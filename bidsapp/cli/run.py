@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
+from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import parse
 from bidsapp.errors import MoviersaError, UsageError
 from bidsapp.settings import Settings
@@ -155,35 +156,8 @@ def _prepare_environment(settings: Settings) -> None:
     place = _cache_folder(settings)
     for name, folder in caches.items():
         os.environ.setdefault(name, str(place / folder))
-    _give_a_home(place)
+    give_a_home(place)
     os.environ["NO_ET"] = "1"  # nipype would ask the network for its newest version
-
-
-def _give_a_home(place: Path) -> None:
-    """Where no home or no place for temporary files can be written, as in a container, give one."""
-    if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111  # Path.home() may raise
-        os.environ["HOME"] = str(place)
-    try:
-        tempfile.gettempdir()
-    except FileNotFoundError:
-        os.environ["TMPDIR"] = str(_folder(place / "tmp"))
-
-
-def _folder(path: Path) -> Path:
-    """Make a folder.
-
-    Raises
-    ------
-    UsageError
-        It cannot be made.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename}: {error.strerror}; choose another --work-dir"
-        ) from error
-    return path
 
 
 def _cache_folder(settings: Settings) -> Path:
