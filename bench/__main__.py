@@ -16,6 +16,7 @@ BENCHMARKS = (
     "comparators",
     "searchlight",
     "indexing",
+    "steps",
 )
 RESULT = Path("build") / "bench.json"
 
