@@ -1,6 +1,7 @@
 """Start of ``moviersa``: settings and analysis in, one level out, exit status for the shell."""
 
 import atexit
+import errno
 import logging
 import os
 import shutil
@@ -26,6 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except MoviersaError as error:
         sys.stderr.write(f"moviersa: error: {error}\n")
         status = error.exit_status
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = error.filename2 or error.filename or "OUTPUT_DIR or the work directory"
+        sys.stderr.write(
+            f"moviersa: error: no room for {full}: {error.strerror}; make room, or choose another "
+            "--work-dir, and run the same command again to go on\n"
+        )
+        status = 1
     except KeyboardInterrupt:
         sys.stderr.write("moviersa: interrupted; run the same command again to go on\n")
         status = 130
