@@ -32,9 +32,12 @@ base_image
 rm -f "$scratch/base.tar"
 buildah push -q "$BASE" "oci-archive:$scratch/base.tar:base"
 source=(--build-arg BOOTSTRAP=oci-archive --build-arg "BASE=$scratch/base.tar")
-if [ -n "${SSL_CERT_FILE:-}" ]; then # a proxy's certificates, for the build alone
-  source+=(-B "$SSL_CERT_FILE:/run/host-ca.crt")
-  export APPTAINERENV_SSL_CERT_FILE=/run/host-ca.crt APPTAINERENV_PIP_CERT=/run/host-ca.crt
+if [ -n "${SSL_CERT_FILE:-}" ]; then # a proxy's certificates, for the build alone, which sees /tmp
+  certificates=$(mktemp -p /tmp)
+  trap 'rm -f "$certificates"' EXIT
+  cp "$SSL_CERT_FILE" "$certificates"
+  chmod 644 "$certificates"
+  export APPTAINERENV_SSL_CERT_FILE=$certificates APPTAINERENV_PIP_CERT=$certificates
 fi
 apptainer build -F --fakeroot '--mksquashfs-args=-comp zstd -Xcompression-level 3' "${source[@]}" \
   --build-arg "REVISION=$(git rev-parse HEAD)" "$sif" Singularity.def >"$scratch/apptainer.log" 2>&1 ||
