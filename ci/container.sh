@@ -54,4 +54,15 @@ step "truth"
 [ "$before" = "$(cd "$demo/bids" && find . -printf '%p %s %T@\n' | sort | sha256sum)" ]
 inside --entrypoint python moviersa -m bidsapp.demo.check /demo
 "${PYTHON:-.venv/bin/python}" ci/compare_tables.py "$bare/out" "$demo/out"
+
+step "the container against the bare install: the group level, one core, twice each"
+python=${PYTHON:-.venv/bin/python}
+for i in 1 2; do
+  echo "bare: $("$python" ci/processor_time.py "$(dirname "$python")/moviersa" "$bare/bids" "$bare/out" group \
+    -d "fmriprep=$bare/fmriprep" --analysis "$bare/analysis.yaml" -w "$scratch/work-bare-$i" --nprocs 1 2>/dev/null)"
+  echo "container: $(inside -v "$PWD/ci/processor_time.py:/processor_time.py:ro" --entrypoint python moviersa \
+    /processor_time.py moviersa /data /out group -d fmriprep=/deriv --analysis /demo/analysis.yaml \
+    -w "/work/again-$i" --nprocs 1 2>/dev/null)"
+  rm -rf "$scratch/work-bare-$i"
+done
 step "done"
