@@ -1,4 +1,4 @@
-"""Run a command and print its processor time and its wall time: ``processor_time.py COMMAND ...``."""
+"""Run a command and print its processor and wall time: ``processor_time.py COMMAND ...``."""
 
 import resource
 import subprocess
