@@ -17,6 +17,7 @@ ARG SSL_CERT_FILE
 RUN ci/image.sh dependencies /opt/venv /opt/app
 
 FROM dependencies AS app
+ARG SSL_CERT_FILE
 COPY README.md ./
 COPY bidsapp bidsapp
 RUN ci/image.sh app /opt/venv /opt/app
