@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # container.sh [SCRATCH [BARE]]: build the image, run the demo in it as user 1000 on a read-only root without
 # network, and compare its tables with those of the bare install (BARE, build/demo, made where it is absent).
-# SCRATCH (build/containers) keeps the image, 6 GB, for the next time. Needs root, and Debian's mirrors and PyPI.
+# SCRATCH (build/containers) keeps the image, 6 GB; KEEP_IMAGE=1 tries that one anew without building it. Needs root, and Debian's mirrors and PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . ci/base.sh
@@ -25,11 +25,13 @@ timed() { # timed NAME COMMAND: say how long it took
 
 step "the image"
 packages buildah podman runc uidmap
-base_image
-readarray -t proxied < <(proxy_arguments)
-buildah bud --isolation chroot --network host --layers "${proxied[@]}" --build-arg "BASE=$BASE" \
-  --build-arg "REVISION=$(git rev-parse HEAD)" -t moviersa . >"$scratch/build.log" 2>&1 ||
-  { tail -n 30 "$scratch/build.log"; exit 1; }
+if [ -z "${KEEP_IMAGE:-}" ]; then
+  base_image
+  readarray -t proxied < <(proxy_arguments)
+  buildah bud --isolation chroot --network host --layers "${proxied[@]}" --build-arg "BASE=$BASE" \
+    --build-arg "REVISION=$(git rev-parse HEAD)" -t moviersa . >"$scratch/build.log" 2>&1 ||
+    { tail -n 30 "$scratch/build.log"; exit 1; }
+fi
 podman image inspect moviersa --format 'size of the image: {{.Size}} bytes'
 
 step "the bare install"
