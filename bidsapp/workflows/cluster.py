@@ -19,13 +19,14 @@ LIBRARIES_GB = 0.5
 """Memory of a job before it has read any data: Python and its libraries."""
 
 
-def read_plugin(path: Path) -> dict[str, Any]:
+def read_plugin(path: Path, work_dir: Path) -> dict[str, Any]:
     """Read the name and the arguments of a plugin from a YAML file.
 
     Raises
     ------
     UsageError
-        The file cannot be read, or names no plugin that can be used.
+        The file cannot be read, or names no plugin that can be used; or the work directory has a
+        name that nipype cannot hand to a scheduler.
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -46,6 +47,8 @@ def read_plugin(path: Path) -> dict[str, Any]:
             f"{path}: {content['plugin']} does not wait for its jobs, so that failures would be "
             f"missed; name {content['plugin'].removesuffix('Graph')} instead"
         )
+    if issubclass(kind, SGELikeBatchManagerBase):
+        _check_work_dir(work_dir)
     return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
 
 
@@ -61,16 +64,10 @@ def cluster_plugin(
     -------
     nipype plugin
         None where ``name`` is no scheduler's.
-
-    Raises
-    ------
-    UsageError
-        The work directory has a name that nipype cannot hand to a scheduler.
     """
     kind = _kind(name)
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
         return None
-    _check_work_dir(Path(workflow.base_dir))
     os.environ.setdefault("LOGNAME", "moviersa")  # the plugins name jobs by it
     templates = {
         key: text for key, text in arguments.items() if key.endswith(("sub_args", "batch_args"))

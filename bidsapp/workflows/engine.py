@@ -106,7 +106,7 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return cluster.read_plugin(settings.nipype_plugin_file)
+        return cluster.read_plugin(settings.nipype_plugin_file, settings.work_dir)
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {

@@ -137,7 +137,7 @@ def test_examples_can_be_printed_and_read_and_leave_nothing_unfilled(tmp_path, c
     assert exit_.value.code == 0
     path = tmp_path / "plugin.yaml"
     path.write_text(capsys.readouterr().out)
-    chosen = cluster.read_plugin(path)
+    chosen = cluster.read_plugin(path, tmp_path)
     node = people({"01": same}).get_node("sub_01_wf.step")
     for text in map(str, chosen["plugin_args"].values()):
         assert "{" not in cluster._filled(text, cluster.needs(node))
@@ -178,3 +178,8 @@ def test_only_networks_on_a_gpu_ask_for_one(study, monkeypatch, tmp_path):
         for node in nodes:
             rdms = node.name.startswith("rdms_")
             assert cluster.needs(node)["gpus"] == (gpus if rdms else 0), node.name
+
+
+def test_a_wrong_plugin_file_is_refused_before_anything_is_withdrawn(refused, tmp_path):
+    (tmp_path / "plugin.yaml").write_text("plugin: Slurm")
+    refused(64, "no plugin 'Slurm'", more=("--nipype-plugin-file", tmp_path / "plugin.yaml"))
