@@ -24,7 +24,7 @@ dependencies)
   python3 -m venv --without-pip "$venv"
   # triton (1 GB) serves torch.compile alone, which moviersa does not call.
   echo 'triton; sys_platform == "never"' >"$tools/overrides"
-  install --requirements pyproject.toml --extra demo --constraint constraints.txt --override "$tools/overrides" \
+  install --requirements pyproject.toml --constraint constraints.txt --override "$tools/overrides" \
     ${TORCH_BACKEND:+--torch-backend "$TORCH_BACKEND"}
   # Headers, static libraries and packages' own tests.
   find "$venv/lib" -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +

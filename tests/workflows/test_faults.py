@@ -32,10 +32,10 @@ Fault = Callable[[], None]
 def moviersa(words: list[str], fault: Fault | None) -> None:
     """Run the command line in this process, without the reports' figures."""
     import bidsapp.workflows.group
-    import bidsapp.workflows.participant
+    import bidsapp.workflows.pages
 
-    for name in ("group", "participant"):
-        setattr(getattr(bidsapp.workflows, name), f"{name}_report", lambda *_: None)
+    bidsapp.workflows.pages.participant_report = lambda *_: None
+    bidsapp.workflows.group.group_report = lambda *_: None
     if fault is not None:
         fault()
     main(words)
