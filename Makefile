@@ -17,6 +17,8 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/shellcheck -x ci/*.sh .ci/run docs/examples/cluster/*.sbatch
 
 docs: install
 	$(BIN)/mkdocs build --strict

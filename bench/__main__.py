@@ -17,6 +17,7 @@ BENCHMARKS = (
     "comparators",
     "searchlight",
     "indexing",
+    "steps",
 )
 RESULT = Path("build") / "bench.json"
 

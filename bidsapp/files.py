@@ -56,14 +56,18 @@ def read_whole(path: Path) -> bytes:
 def lock(path: Path, lifetime_s: float = 180.0, poll_s: float = 1.0) -> Iterator[None]:
     """Hold a lock file that names its host, process and expiry; wait for another's.
 
-    While the lock is held, its expiry is renewed. A lock whose owner is dead, or whose time has
-    passed, is taken over: locks only save work, since whoever computes writes whole files with
-    equal content.
+    While the lock is held, its expiry is renewed. A lock is taken over when its owner is dead (as
+    far as can be seen: not from one container into another), when its time has passed, or when it
+    was not renewed for ``lifetime_s`` of our own time, whatever its owner's clock said. Locks only
+    save work, since whoever computes writes whole files with equal content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     token, told = uuid4().hex, False
+    seen, since = _content(path), time.monotonic()
     while not _take(path, token, lifetime_s):
-        if _abandoned(path):
+        if seen != (seen := _content(path)):
+            since = time.monotonic()
+        if _abandoned(path) or time.monotonic() - since > lifetime_s:
             path.unlink(missing_ok=True)
             continue
         told = told or _tell(path)
@@ -80,6 +84,12 @@ def lock(path: Path, lifetime_s: float = 180.0, poll_s: float = 1.0) -> Iterator
             path.unlink(missing_ok=True)
 
 
+def _content(path: Path) -> bytes:
+    with suppress(OSError):
+        return path.read_bytes()
+    return b""
+
+
 def _take(path: Path, token: str, lifetime_s: float) -> bool:
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -93,6 +103,7 @@ def _take(path: Path, token: str, lifetime_s: float) -> bool:
 def _owner(token: str, lifetime_s: float) -> str:
     owner = {
         "host": socket.gethostname(),
+        "processes": _process_namespace(),
         "process": os.getpid(),
         "token": token,
         "expires": time.time() + lifetime_s,
@@ -131,18 +142,29 @@ def _abandoned(path: Path) -> bool:
     try:
         owner = json.loads(path.read_text())
         expired = bool(time.time() > owner["expires"])
-        here = owner["host"] == socket.gethostname()
+        seen = (owner["host"], owner.get("processes")) == (
+            socket.gethostname(),
+            _process_namespace(),
+        )
     except FileNotFoundError:
         return False
     except (ValueError, KeyError, TypeError):
         return _older_than(path, 60.0)  # cut off while being written
-    return expired or (here and not _alive(int(owner["process"])))
+    return expired or (seen and not _alive(int(owner["process"])))
 
 
 def _older_than(path: Path, seconds: float) -> bool:
     with suppress(FileNotFoundError):
         return time.time() - path.stat().st_mtime > seconds
     return False
+
+
+def _process_namespace() -> str | None:
+    """Name the set of processes that are seen from here; each container has its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:  # not Linux
+        return None
 
 
 def _alive(process: int) -> bool:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bidsapp.files import lock, whole_file, write_text
+from bidsapp.files import _process_namespace, lock, whole_file, write_text
 
 
 def test_a_file_appears_only_when_whole(tmp_path):
@@ -54,7 +54,12 @@ def test_a_second_taker_waits(tmp_path):
 @pytest.mark.parametrize(
     "owner",
     [
-        {"host": socket.gethostname(), "process": 2**22 + 1, "expires": time.time() + 1e6},
+        {
+            "host": socket.gethostname(),
+            "processes": _process_namespace(),
+            "process": 2**22 + 1,
+            "expires": time.time() + 1e6,
+        },
         {"host": "elsewhere", "process": 1, "expires": time.time() - 1},
     ],
 )
@@ -63,6 +68,38 @@ def test_a_dead_or_expired_owner_is_taken_over(tmp_path, owner):
     with lock(tmp_path / "l", poll_s=0.01):
         assert json.loads((tmp_path / "l").read_text())["process"] == os.getpid()
     assert not (tmp_path / "l").exists()
+
+
+def test_an_owner_in_another_container_of_this_host_is_waited_for(tmp_path):
+    """Its process cannot be seen from here: only its expiry tells that it is dead."""
+    path, expires = tmp_path / "l", time.time() + 0.3
+    owner = {"host": socket.gethostname(), "processes": "pid:[1]", "process": 2**22 + 1}
+    path.write_text(json.dumps(owner | {"expires": expires}))
+    with lock(path, poll_s=0.01):
+        assert time.time() > expires
+
+
+@pytest.mark.parametrize("jump_s", [-7200, 7200])
+def test_a_clock_that_jumps_while_a_lock_is_held_does_no_harm(tmp_path, monkeypatch, jump_s):
+    """The worst is that another computes the same: the owner leaves the other's lock alone."""
+    path, now = tmp_path / "l", time.time
+    with lock(path, 0.2, poll_s=0.01):
+        monkeypatch.setattr(time, "time", lambda: now() + jump_s)
+        if jump_s > 0:  # others may believe it expired until it is renewed by the new clock
+            while json.loads(path.read_text())["expires"] < time.time():
+                time.sleep(0.01)
+    assert not path.exists()
+    with lock(path, 0.2, poll_s=0.01):
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_a_dead_owner_elsewhere_whose_clock_was_years_ahead_is_taken_over(tmp_path):
+    path, begun = tmp_path / "l", time.monotonic()
+    path.write_text(json.dumps({"host": "elsewhere", "process": 1, "expires": time.time() + 1e8}))
+    with lock(path, 0.2, poll_s=0.01):
+        assert time.monotonic() - begun > 0.2
+        assert json.loads(path.read_text())["process"] == os.getpid()
 
 
 def test_a_lock_that_is_held_outlives_its_first_expiry(tmp_path):

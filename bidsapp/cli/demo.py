@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
+from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import Parser
 from bidsapp.errors import MoviersaError, UsageError
 
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _write(directory: Path, seed: int) -> None:
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} is not an empty folder; name a new one")
+    give_a_home(directory / ".cache")
     # Imported late: torch takes seconds, and a wrong word should not have to wait for it.
     from bidsapp.demo.write import write_demo
 

@@ -1,26 +1,89 @@
 """Start of ``moviersa-fmriprep``: the command that makes the derivatives of an analysis."""
 
+import json
 import shlex
+import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
-from bidsapp.analysis.preparation import fmriprep_command
+from bidsapp.analysis.preparation import Preparation, bids_filter, fmriprep_command
+from bidsapp.analysis.spec import default_analysis, read_analysis
 from bidsapp.cli.parser import Parser
+from bidsapp.errors import InputError, MoviersaError, UsageError
+from bidsapp.files import write_text
+
+_FILTER = Path("code", "moviersa_bids-filter.json")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Print the fmriprep-docker command whose output the participant level can use."""
+    """Print, or start, the fmriprep-docker command whose output the participant level can use."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    own = words[: words.index("--")] if "--" in words else words
+    given = _parser().parse_args(own)
+    try:
+        status = _run(given, words[len(own) + 1 :])
+    except MoviersaError as error:
+        sys.stderr.write(f"moviersa-fmriprep: error: {error}\n")
+        status = error.exit_status
+    sys.exit(status)
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="moviersa-fmriprep",
-        description="Print the fmriprep-docker command that makes what moviersa needs.",
+        description="Print the fmriprep-docker command that makes what moviersa needs, and write "
+        "the BIDS filter file that it names. What follows '--' is handed on to fMRIPrep.",
+        allow_abbrev=False,
     )
-    parser.add_argument("bids_dir", type=Path)
-    parser.add_argument("output_dir", type=Path, help="where fMRIPrep's results go")
-    parser.add_argument("--participant-label", "--participant_label", nargs="+", default=[])
-    parser.add_argument("--version", action="version", version=f"moviersa-fmriprep {__version__}")
-    given = parser.parse_args(argv)
-    labels = [label.removeprefix("sub-") for label in given.participant_label]
-    command = fmriprep_command(given.bids_dir, given.output_dir, labels)
-    sys.stdout.write(shlex.join(command) + "\n")
+    parser.add_argument("bids_dir", type=_path)
+    parser.add_argument("output_dir", type=_path, help="where fMRIPrep's results go")
+    add = parser.add_argument
+    add("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
+    add("--analysis", type=Path, default=default_analysis(), help="default: the paper's")
+    add("--nprocs", type=int, help="cores (default: fMRIPrep's, all)")
+    add("--mem-gb", "--mem_gb", type=float, help="memory in GB (default: fMRIPrep's, all)")
+    add("--work-dir", "--work_dir", "-w", type=_path, help="fMRIPrep's scratch")
+    add("--fs-license-file", "--fs_license_file", type=_path, help="default: $FS_LICENSE")
+    add("--run", action="store_true", help="start the command instead of printing it")
+    add("--version", action="version", version=f"moviersa-fmriprep {__version__}")
+    return parser
+
+
+def _run(given: Namespace, further: Sequence[str]) -> int:
+    if not given.bids_dir.is_dir():
+        raise InputError(f"BIDS_DIR {given.bids_dir} does not exist")
+    analysis = read_analysis(given.analysis)
+    preparation = Preparation(
+        bids_dir=given.bids_dir,
+        output_dir=given.output_dir,
+        filter_file=given.output_dir / _FILTER,
+        participants=[label.removeprefix("sub-") for label in given.participant_label],
+        nprocs=given.nprocs,
+        mem_gb=given.mem_gb,
+        work_dir=given.work_dir,
+        licence=given.fs_license_file,
+        further=further,
+    )
+    content = json.dumps(bids_filter(analysis), indent=2) + "\n"
+    try:
+        write_text(preparation.filter_file, content)
+    except OSError as error:
+        raise UsageError(f"cannot write {preparation.filter_file}: {error.strerror}") from error
+    command = fmriprep_command(preparation)
+    if not given.run:
+        sys.stdout.write(shlex.join(command) + "\n")
+        return 0
+    try:
+        return subprocess.run(command, check=False).returncode  # noqa: S603  # no shell
+    except FileNotFoundError as error:
+        raise InputError(
+            "fmriprep-docker is not installed: 'pip install fmriprep-docker' (it needs Docker), or "
+            "leave out --run and give the command's options to an fMRIPrep of your own"
+        ) from error
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser().absolute()

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,6 +11,7 @@ from typing import Any, NoReturn
 from bidsapp import __version__
 from bidsapp.errors import EXIT_USAGE, UsageError
 from bidsapp.settings import FMRIPREP, RAW, Settings, make_settings, read_toml
+from bidsapp.workflows.plugins import NAMES, example
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +20,14 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Exit 64 with ``message`` on one line."""
         self.exit(EXIT_USAGE, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+class _PrintPlugin(argparse.Action):
+    """Print an example of a plugin file and exit, as ``--help`` does with its text."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *words: Any) -> NoReturn:  # noqa: ANN401
+        sys.stdout.write(example(words[1]))
+        parser.exit()
 
 
 def parse(argv: Sequence[str] | None = None) -> Settings:
@@ -139,6 +149,10 @@ def _how(parser: Parser) -> None:
     _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
     _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
     _option(group, "--nipype-plugin-file", type=_path, help="YAML of a nipype plugin, e.g. SLURM")
+    _option(
+        group, "--print-plugin-file", action=_PrintPlugin, choices=NAMES, default=argparse.SUPPRESS,
+        help="print an example of such a file and exit",
+    )  # fmt: skip
     _option(
         group, "--random-seed", type=int,
         help="seed of the bootstrap, the shifts of p_null, and the sign flips (default: 0)",

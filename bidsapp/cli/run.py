@@ -1,6 +1,7 @@
 """Start of ``moviersa``: settings and analysis in, one level out, exit status for the shell."""
 
 import atexit
+import errno
 import logging
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
+from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import parse
 from bidsapp.errors import MoviersaError, UsageError
 from bidsapp.settings import Settings
@@ -25,6 +27,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     except MoviersaError as error:
         sys.stderr.write(f"moviersa: error: {error}\n")
         status = error.exit_status
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = error.filename2 or error.filename or "OUTPUT_DIR or the work directory"
+        sys.stderr.write(
+            f"moviersa: error: no room for {full}: {error.strerror}; make room, or choose another "
+            "--work-dir, and run the same command again to go on\n"
+        )
+        status = 1
     except KeyboardInterrupt:
         sys.stderr.write("moviersa: interrupted; run the same command again to go on\n")
         status = 130
@@ -155,8 +166,8 @@ def _prepare_environment(settings: Settings) -> None:
     place = _cache_folder(settings)
     for name, folder in caches.items():
         os.environ.setdefault(name, str(place / folder))
+    give_a_home(place)
     os.environ["NO_ET"] = "1"  # nipype would ask the network for its newest version
-    os.environ.setdefault("LOGNAME", "moviersa")  # nipype's cluster plugins read it
 
 
 def _cache_folder(settings: Settings) -> Path:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bidsapp.analysis.preparation import fmriprep_command
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.anatomy import (
     check_one_anatomy,
@@ -119,11 +118,11 @@ def release(derivatives: Path) -> str | None:
 
 
 def _how_to_make(derivatives: Path, bids_dir: Path, participants: Sequence[str]) -> str:
-    command = shlex.join(fmriprep_command(bids_dir, derivatives, participants))
-    who = f" --participant-label {' '.join(participants)}" if participants else ""
+    command = ["moviersa-fmriprep", str(bids_dir), str(derivatives)]
+    command += ["--participant-label", *participants] if participants else []
     return (
-        f"To make them: {command} (moviersa-fmriprep {bids_dir} {derivatives}{who} prints it); "
-        "or say where they are with --derivatives fmriprep=PATH"
+        f"To make them: {shlex.join(command)} prints the command (with --analysis as here); or say "
+        "where they are with --derivatives fmriprep=PATH"
     )
 
 

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from nipype import config
 from nipype.pipeline import engine
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
+from bidsapp.workflows import cluster
 from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
 
 LOGGER = logging.getLogger(__name__)
+_LOCAL = ("Linear", "MultiProc")
 _PARTICIPANT = re.compile(r"\bsub_([0-9a-zA-Z]+)_wf\b")
 
 
@@ -41,12 +42,13 @@ def run_workflow(
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     before = set(log_dir.glob("crash-*"))
-    _configure(workflow, settings, log_dir)
+    chosen = _plugin(settings, parallel)
+    _configure(workflow, settings, log_dir, local=chosen["plugin"] in _LOCAL)
     logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
     workflow.base_dir = str(settings.work_dir)
     tell = None if told is None else _teller(workflow, told)
     try:
-        workflow.run(**_watchful(_plugin(settings, parallel), tell))
+        workflow.run(**_watchful(chosen, workflow, tell))
     except WorkerKilledError:
         for step, reason in _crashes(log_dir, before).items():
             LOGGER.error("%s: %s", step, reason)
@@ -75,14 +77,15 @@ def _crashes(log_dir: Path, before: set[Path]) -> dict[str, str]:
     return {_step(path): _reason(path) for path in new}
 
 
-def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path) -> None:
+def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path, local: bool) -> None:
     """Set nipype's options, also in the copy that the workflow took of them when it was made."""
     execution = {
         "crashdump_dir": str(log_dir),
         "crashfile_format": "txt",
         "stop_on_first_crash": str(settings.stop_on_first_crash).lower(),
         "check_version": "false",
-        "poll_sleep_duration": "0.2",
+        "poll_sleep_duration": "0.2" if local else str(cluster.POLL_S),
+        "job_finished_timeout": str(cluster.RESULT_S),
     }
     level = "INFO" if settings.verbose else "WARNING"
     config.update_config({"execution": execution, "logging": {"workflow_level": level}})
@@ -103,7 +106,7 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return _read_plugin(settings.nipype_plugin_file)
+        return cluster.read_plugin(settings.nipype_plugin_file, settings.work_dir)
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
@@ -129,25 +132,20 @@ def _teller(workflow: engine.Workflow, told: str) -> Callable[[engine.Node, str]
 
 
 def _watchful(
-    chosen: dict[str, Any], tell: Callable[[engine.Node, str], None] | None
+    chosen: dict[str, Any],
+    workflow: engine.Workflow,
+    tell: Callable[[engine.Node, str], None] | None,
 ) -> dict[str, Any]:
-    """Put our own plugin in the place of MultiProc; in this process steps can be told of."""
-    arguments = dict(chosen.get("plugin_args") or {})
-    if tell is not None and chosen["plugin"] in ("Linear", "MultiProc"):
+    """Put our own plugins in the place of nipype's; in this process steps can be told of."""
+    name, arguments = chosen["plugin"], dict(chosen.get("plugin_args") or {})
+    if tell is not None and name in _LOCAL:
         arguments["status_callback"] = tell
-    if chosen["plugin"] != "MultiProc":
-        return {**chosen, "plugin_args": arguments}
-    return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
-
-
-def _read_plugin(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the nipype plugin file {path}: {error}") from error
-    if not isinstance(content, dict) or "plugin" not in content:
-        raise UsageError(f"{path} must name a nipype plugin, such as 'plugin: SLURM'")
-    return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
+    if name == "MultiProc":
+        return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
+    scheduler = cluster.cluster_plugin(name, arguments, workflow)
+    if scheduler is not None:
+        return {"plugin": scheduler}
+    return {"plugin": name, "plugin_args": arguments}
 
 
 def _step(crash: Path) -> str:

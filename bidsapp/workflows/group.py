@@ -5,20 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import OutputTree, read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics, ShiftNull
-from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say, withdraw_group
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
+from bidsapp.workflows.steps import join, make_step, publish
 
 LOGGER = logging.getLogger(__name__)
 _MIN_RUNS = 3
@@ -124,49 +123,30 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         "seed": settings.random_seed,
     }
     gigabytes = _null_gb(brain_rdms, models, analysis)
-    nulls = engine.Node(Merge(len(analysis.region_names)), name="nulls")
-    statistics = engine.Node(
-        GroupStatistics(**study),
-        name="statistics",
-        n_procs=settings.omp_nthreads,
-        mem_gb=settings.mem_gb / 2,
-    )
-    quality = engine.Node(
-        GroupQuality(
-            tables=_quality_files(settings, analysis, brain_rdms), task=analysis.movie.task
-        ),
-        name="quality",
-    )
-    staged = engine.Node(Merge(2), name="staged")
-    publish = engine.Node(
-        Publish(output_dir=str(settings.output_dir)), name="publish", run_without_submitting=True
-    )
+    nulls = join(len(analysis.region_names), "nulls")
+    n_procs = settings.omp_nthreads
+    statistics = make_step(GroupStatistics(**study), "statistics", settings.mem_gb / 2, n_procs)
+    tables = _quality_files(settings, analysis, brain_rdms)
+    quality = make_step(GroupQuality(tables=tables, task=analysis.movie.task), "quality", 0.2, 1)
     workflow = engine.Workflow(name="group_wf")
     for i, region in enumerate(analysis.region_names):
-        null = engine.Node(
-            ShiftNull(**study, region=region), name=f"{_NULL}{region}", mem_gb=gigabytes
-        )
+        null = make_step(ShiftNull(**study, region=region), f"{_NULL}{region}", gigabytes, 1)
         workflow.connect(null, "table", nulls, f"in{i + 1}")
     workflow.connect(nulls, "out", statistics, "nulls")
-    for i, step in enumerate((statistics, quality), start=1):
-        workflow.connect(step, "staged", staged, f"in{i}")
-    workflow.connect(staged, "out", publish, "staged")
-    tables = comparator_tables(settings, analysis)
-    if tables:
-        comparators = engine.Node(
+    publish(workflow, [statistics, quality], "publish", settings)
+    compared = comparator_tables(settings, analysis)
+    if compared:
+        comparators = make_step(
             GroupComparators(
                 analysis=analysis.model_dump(mode="json"),
-                tables=[str(path) for path in tables.values()],
+                tables=[str(path) for path in compared.values()],
                 seed=settings.random_seed,
             ),
-            name="comparators",
+            "comparators",
+            1,
+            n_procs,
         )
-        publish = engine.Node(
-            Publish(output_dir=str(settings.output_dir)),
-            name="publish_comparators",
-            run_without_submitting=True,
-        )
-        workflow.connect(comparators, "staged", publish, "staged")
+        publish(workflow, [comparators], "publish_comparators", settings)
     return workflow
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nipype.interfaces.utility import Merge
+from nipype.interfaces.base import BaseInterface
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
@@ -21,7 +21,6 @@ from bidsapp.interfaces.mask_regions import MaskRegionMasks
 from bidsapp.interfaces.patterns import BrainRDMs
 from bidsapp.interfaces.searchlight import SearchlightMaps
 from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
-from bidsapp.interfaces.staging import Publish
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw
@@ -31,6 +30,7 @@ from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.masks import mask_inputs
 from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
 from bidsapp.workflows.pages import draw_participant
+from bidsapp.workflows.steps import join, make_step, publish
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -139,14 +139,14 @@ def init_single_participant_wf(
     summary, similarity = steps.summary(), steps.similarity(model_rdms)
     writers = [*regions, *runs, summary, similarity]
 
-    masks = engine.Node(Merge(len(regions), axis="hstack"), name="masks")
-    region_rows = engine.Node(Merge(len(regions)), name="region_rows")
+    masks = join(len(regions), "masks", axis="hstack")
+    region_rows = join(len(regions), "region_rows")
     for i, step in enumerate(regions, start=1):
         workflow.connect(step, "masks", masks, f"in{i}")
         workflow.connect(step, "table", region_rows, f"in{i}")
-    rdms = engine.Node(Merge(len(runs)), name="rdms")
-    autocorrelation = engine.Node(Merge(len(runs)), name="autocorrelation")
-    quality = engine.Node(Merge(len(runs)), name="quality")
+    rdms = join(len(runs), "rdms")
+    autocorrelation = join(len(runs), "autocorrelation")
+    quality = join(len(runs), "quality")
     for i, step in enumerate(runs, start=1):
         workflow.connect(masks, ("out", _pick, i - 1), step, "masks")
         workflow.connect(step, "rdms", rdms, f"in{i}")
@@ -163,19 +163,19 @@ def init_single_participant_wf(
         workflow.connect(localizer, "t_maps", regions[0], "t_maps")
         workflow.connect(localizer, "z_maps", regions[0], "z_maps")
         writers.append(localizer)
-    steps.publish(workflow, writers, "publish")
+    publish(workflow, writers, "publish", settings)
 
     if analysis.comparators.methods:
         comparators = steps.comparators(model_rdms)
         workflow.connect(
             rdms, ("out", _by_run, names, inputs.participant), comparators, "brain_rdms"
         )
-        steps.publish(workflow, [comparators], "publish_comparators")
+        publish(workflow, [comparators], "publish_comparators", settings)
     if analysis.mapped_models:
         searchlight = steps.searchlight(model_rdms)
         if analysis.searchlight.centres == "regions":
             workflow.connect(masks, ("out", _pick, 0), searchlight, "region_masks")
-        steps.publish(workflow, [searchlight], "publish_searchlight")
+        publish(workflow, [searchlight], "publish_searchlight", settings)
     return workflow
 
 
@@ -294,16 +294,6 @@ class _Steps:
         node.n_procs = self.settings.nprocs
         return node
 
-    def publish(self, workflow: engine.Workflow, writers: Sequence[engine.Node], name: str) -> None:
-        """Add a step that copies what other steps staged to OUTPUT_DIR when all are done."""
-        staged = engine.Node(Merge(len(writers)), name=f"staged_for_{name}")
-        for i, step in enumerate(writers, start=1):
-            workflow.connect(step, "staged", staged, f"in{i}")
-        step = Publish(output_dir=str(self.settings.output_dir))
-        workflow.connect(
-            staged, "out", engine.Node(step, name=name, run_without_submitting=True), "staged"
-        )
-
     def _study(self, model_rdms: Mapping[str, Sequence[Path]]) -> dict[str, Any]:
         """Give the inputs of the steps that compare RDMs."""
         runs = {run.run for run in self.inputs.movie}
@@ -314,10 +304,8 @@ class _Steps:
             "entities": self._movie_entities(),
         }
 
-    def _node(self, step: object, name: str, mem_gb: float) -> engine.Node:
-        return engine.Node(
-            step, name=name, mem_gb=max(mem_gb, 0.2), n_procs=self.settings.omp_nthreads
-        )
+    def _node(self, interface: BaseInterface, name: str, mem_gb: float) -> engine.Node:
+        return make_step(interface, name, max(mem_gb, 0.2), self.settings.omp_nthreads)
 
     def _carrying(self, sources: Sequence[Path]) -> dict[str, Any]:
         """Give the inputs that all kinds of regions share."""

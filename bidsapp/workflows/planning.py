@@ -56,10 +56,13 @@ def check_makeable(settings: Settings, analysis: Analysis, models: Collection[st
     from bidsapp.vision.devices import Machine, batch_size, find_device
     from bidsapp.vision.networks.loading import load_network
 
-    find_device(settings.device, analysis.extraction.autocast)
+    here = settings.nipype_plugin_file is None  # else another machine has device and memory
+    if here:
+        find_device(settings.device, analysis.extraction.autocast)
     machine = Machine(settings.work_dir, memory_bytes(settings), settings.device)
     for entry in networks:
-        batch_size([entry], machine)
+        if here:
+            batch_size([entry], machine)
         if entry.checkpoint is not None:
             load_network(entry, settings.weights)  # whole, and of this architecture
 

@@ -13,7 +13,6 @@ from bidsapp.dataset.derivatives import desc_labels
 from bidsapp.errors import InputError
 from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
-from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
 from bidsapp.vision.model_rdms import share_decoding
 from bidsapp.vision.runs import PlacedRun
@@ -24,6 +23,7 @@ from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.inputs import find_inputs
 from bidsapp.workflows.models import model_entry, model_rdm_files, note_warnings
 from bidsapp.workflows.planning import memory_bytes, plan_models
+from bidsapp.workflows.steps import make_step, publish
 from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
@@ -106,15 +106,9 @@ def init_stimulus_wf(
     for film in plan.runs:
         for models in _groups(settings, analysis, film, missing.get(film.run, {})):
             rdms = _rdms_node(settings, analysis, film, models)
-            publish = engine.Node(
-                Publish(output_dir=str(settings.output_dir)),
-                name=rdms.name.replace("rdms", "publish", 1),
-                run_without_submitting=True,
-            )
-            workflow.connect(rdms, "staged", publish, "staged")
             if before is not None and settings.nipype_plugin_file is None:
                 workflow.connect(before, "files", rdms, "after")
-            before = publish
+            before = publish(workflow, [rdms], rdms.name.replace("rdms", "publish", 1), settings)
     return workflow
 
 
@@ -145,7 +139,7 @@ def _rdms_node(
     entries = [model_entry(settings, analysis, name) for name in networks]
     recipe = recipe_of(analysis)
     memory_gb = memory_bytes(settings) / 1e9
-    step = ModelRDMs(
+    rdms = ModelRDMs(
         film=film_to_plain(film),
         models=[entry.model_dump(mode="json") for entry in entries],
         made_from=dict(models),
@@ -160,9 +154,10 @@ def _rdms_node(
         device=settings.device,
         memory_gb=memory_gb,
         n_threads=settings.nprocs,
+        use_gpu=settings.device.startswith("cuda"),
     )
     if settings.weights is not None:
-        step.inputs.weights_dir = str(settings.weights)
+        rdms.inputs.weights_dir = str(settings.weights)
     # One at a time, with all cores: networks use whatever they are given.
     name = f"rdms_{film.run}_{labels[next(iter(models))]}"
-    return engine.Node(step, name=name, n_procs=settings.nprocs, mem_gb=memory_gb)
+    return make_step(rdms, name, memory_gb, settings.nprocs)

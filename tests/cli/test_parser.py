@@ -1,3 +1,5 @@
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -139,3 +141,14 @@ def test_version(capsys):
         main(["--version"])
     assert stop.value.code == 0
     assert capsys.readouterr().out.startswith("moviersa 0.")
+
+
+def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/work/a.json")
+
+    monkeypatch.setattr("bidsapp.cli.run.run", full)
+    with pytest.raises(SystemExit) as exit_:
+        main(["b", "o", "group"])
+    assert exit_.value.code == 1
+    assert capsys.readouterr().err.startswith("moviersa: error: no room for /work/a.json: No space")
