@@ -50,7 +50,6 @@ class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     device = traits.Str(mandatory=True)
     memory_gb = traits.Float(mandatory=True, desc="features beyond this go to disk")
     n_threads = traits.Int(1, usedefault=True, nohash=True, desc="threads of the networks")
-    after = traits.Any(nohash=True, desc="what is to be done first; nothing of it is used")
     use_gpu = traits.Bool(False, usedefault=True, nohash=True, desc="what nipype's plugins ask for")
 
 

@@ -46,9 +46,15 @@ def run_workflow(
     _configure(workflow, settings, log_dir, local=chosen["plugin"] in _LOCAL)
     logging.getLogger("nipype.workflow").setLevel("INFO" if settings.verbose else "CRITICAL")
     workflow.base_dir = str(settings.work_dir)
-    tell = None if told is None else _teller(workflow, told)
+    tell = _teller(workflow, told)
+
+    def watch(node: engine.Node, status: str) -> None:
+        if status == "exception":
+            _stop_if_interrupted(log_dir, before)
+        tell(node, status)
+
     try:
-        workflow.run(**_watchful(chosen, workflow, tell))
+        workflow.run(**_watchful(chosen, workflow, watch))
     except WorkerKilledError:
         for step, reason in _crashes(log_dir, before).items():
             LOGGER.error("%s: %s", step, reason)
@@ -75,6 +81,21 @@ def crash_reports(log_dir: Path, participant: str) -> dict[str, str]:
 def _crashes(log_dir: Path, before: set[Path]) -> dict[str, str]:
     new = sorted(set(log_dir.glob("crash-*")) - before)
     return {_step(path): _reason(path) for path in new}
+
+
+def _stop_if_interrupted(log_dir: Path, before: set[Path]) -> None:
+    """Stop everything for a step that the user stopped: nipype takes that for a crash like others.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        The user stopped a step.
+    """
+    for path in set(log_dir.glob("crash-*")) - before:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if re.search(r"^\s*KeyboardInterrupt\b", text, re.MULTILINE):
+            path.unlink()
+            raise KeyboardInterrupt
 
 
 def _configure(workflow: engine.Workflow, settings: Settings, log_dir: Path, local: bool) -> None:
@@ -118,9 +139,10 @@ def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     return {"plugin": "MultiProc", "plugin_args": arguments}
 
 
-def _teller(workflow: engine.Workflow, told: str) -> Callable[[engine.Node, str], None]:
-    """Make what logs the end of each step whose name begins with ``told``."""
-    steps = [name for name in workflow.list_node_names() if name.startswith(told)]
+def _teller(workflow: engine.Workflow, told: str | None) -> Callable[[engine.Node, str], None]:
+    """Make what logs the end of each step whose name begins with ``told``, if that is given."""
+    names = [] if told is None else workflow.list_node_names()
+    steps = [name for name in names if name.startswith(told or "")]
     ended: set[str] = set()
 
     def tell(node: engine.Node, status: str) -> None:
@@ -134,12 +156,12 @@ def _teller(workflow: engine.Workflow, told: str) -> Callable[[engine.Node, str]
 def _watchful(
     chosen: dict[str, Any],
     workflow: engine.Workflow,
-    tell: Callable[[engine.Node, str], None] | None,
+    watch: Callable[[engine.Node, str], None],
 ) -> dict[str, Any]:
-    """Put our own plugins in the place of nipype's; in this process steps can be told of."""
+    """Put our own plugins in the place of nipype's; in this process steps are watched."""
     name, arguments = chosen["plugin"], dict(chosen.get("plugin_args") or {})
-    if tell is not None and name in _LOCAL:
-        arguments["status_callback"] = tell
+    if name in _LOCAL:
+        arguments["status_callback"] = watch
     if name == "MultiProc":
         return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
     scheduler = cluster.cluster_plugin(name, arguments, workflow)

@@ -33,20 +33,13 @@ def join(count: int, name: str, axis: str = "vstack") -> engine.Node:
 
 def publish(
     workflow: engine.Workflow, writers: Sequence[engine.Node], name: str, settings: Settings
-) -> engine.Node:
-    """Add a step that copies what other steps staged to OUTPUT_DIR when all of them are done.
-
-    Returns
-    -------
-    nipype node
-        Whose ``files`` are those in OUTPUT_DIR.
-    """
+) -> None:
+    """Add a step that copies what other steps staged to OUTPUT_DIR when all of them are done."""
     staged = join(len(writers), f"staged_for_{name}")
     for i, writer in enumerate(writers, start=1):
         workflow.connect(writer, "staged", staged, f"in{i}")
     last = _at_once(Publish(output_dir=str(settings.output_dir)), name)
     workflow.connect(staged, "out", last, "staged")
-    return last
 
 
 def _at_once(interface: BaseInterface, name: str) -> engine.Node:

@@ -1,7 +1,7 @@
 """The stimulus level: RDMs of every model for every run, made once for a dataset."""
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,6 +28,8 @@ from bidsapp.workflows.validation import validate_bids
 
 LOGGER = logging.getLogger(__name__)
 
+_Step = tuple[PlacedRun, Mapping[str, str]]  # a run, and models that share its decoding
+
 
 def run(settings: Settings, analysis: Analysis) -> int:
     """Run the stimulus level; return the exit status."""
@@ -46,18 +48,17 @@ def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir:
     Raises
     ------
     InputError
-        A model failed; nothing after it makes sense.
+        A model failed, which is said after the others were made; no level can go on without it.
     """
     for warning in plan.warnings:
         LOGGER.warning("%s", warning)
     with lock(settings.output_dir / "stimuli" / ".lock"):
         missing = models_to_make(settings, analysis, plan)
         _say_what_is_made(settings, analysis, missing)
-        if missing:
-            workflow = init_stimulus_wf(settings, analysis, plan, missing)
-            crashes = run_workflow(workflow, settings, log_dir, parallel=False)
-            if crashes:
-                raise InputError("; ".join(crashes.values()))
+        steps = _steps(settings, analysis, plan, missing)
+        crashes = _run_steps(settings, analysis, steps, log_dir) if steps else {}
+        if crashes:
+            raise InputError("; ".join(crashes.values()))
         note_warnings(settings, analysis, plan.warnings)
 
 
@@ -80,36 +81,53 @@ def _say_what_is_made(
             )
 
 
+def _run_steps(
+    settings: Settings, analysis: Analysis, steps: Sequence[_Step], log_dir: Path
+) -> dict[str, str]:
+    """Run steps and return the failed; each is published before the next, so a stop loses one."""
+    together = settings.nipype_plugin_file is not None  # a cluster may run them side by side
+    crashes: dict[str, str] = {}
+    for batch in [steps] if together else [[step] for step in steps]:
+        workflow = init_stimulus_wf(settings, analysis, batch)
+        crashes |= run_workflow(workflow, settings, log_dir, parallel=False)
+        if crashes and settings.stop_on_first_crash:
+            break
+    return crashes
+
+
 def init_stimulus_wf(
-    settings: Settings,
-    analysis: Analysis,
-    plan: FilmPlan,
-    missing: Mapping[str, Mapping[str, str]],
+    settings: Settings, analysis: Analysis, steps: Sequence[_Step]
 ) -> engine.Workflow:
-    """Make the workflow that computes missing model RDMs, each run decoded once for all its models.
+    """Make the workflow that computes model RDMs, the film decoded once a step.
 
     Parameters
     ----------
-    plan
-        The film on the scanner's clock.
-    missing
-        Run to the models whose RDMs are to be made, and their fingerprints.
+    steps
+        Runs on the scanner's clock, each with models and their fingerprints.
 
     Returns
     -------
     nipype workflow
-        Per run and group of models: film → RDMs → published files. Unless a plugin file spreads the
-        steps, each waits until the one before it is published, so that a stop loses one at most.
+        Per step: film → RDMs → published files.
     """
     workflow = engine.Workflow(name="stimulus_wf")
-    before: engine.Node | None = None
-    for film in plan.runs:
-        for models in _groups(settings, analysis, film, missing.get(film.run, {})):
-            rdms = _rdms_node(settings, analysis, film, models)
-            if before is not None and settings.nipype_plugin_file is None:
-                workflow.connect(before, "files", rdms, "after")
-            before = publish(workflow, [rdms], rdms.name.replace("rdms", "publish", 1), settings)
+    for film, models in steps:
+        rdms = _rdms_node(settings, analysis, film, models)
+        publish(workflow, [rdms], rdms.name.replace("rdms", "publish", 1), settings)
     return workflow
+
+
+def _steps(
+    settings: Settings,
+    analysis: Analysis,
+    plan: FilmPlan,
+    missing: Mapping[str, Mapping[str, str]],
+) -> list[_Step]:
+    return [
+        (film, models)
+        for film in plan.runs
+        for models in _groups(settings, analysis, film, missing.get(film.run, {}))
+    ]
 
 
 def _groups(

@@ -116,8 +116,9 @@ def test_volumes_at_other_times_are_refused():
         check_clock(brain, onsets(0.0, 12), model, onsets(1.0, 9))
 
 
-def test_a_stop_loses_only_what_was_being_made(small, moviersa, monkeypatch):
-    """Two models a run, each in a pass of its own (scratch for one); stopped in the fourth."""
+@pytest.fixture
+def passes(small: TinyStudy) -> tuple[list[str], list[str]]:
+    """Two models a run, each in a pass of its own (scratch for one): passes, and the command."""
     runs = movie()["runs"][:3]
     write_analysis(
         small.analysis, movie=movie(runs=runs), models=["pixels", "again"], feature_tables=[]
@@ -126,25 +127,47 @@ def test_a_stop_loses_only_what_was_being_made(small, moviersa, monkeypatch):
     again = find_model("pixels").model_copy(update={"name": "again"})
     catalogue.write_text(json.dumps({"models": [again.model_dump(mode="json")]}))
     words = small.arguments("stimulus", "--scratch-gb", "1e-9", "--model-catalogue", str(catalogue))
+    return [f"{run} {model}" for run in RUNS[:3] for model in ("pixels", "again")], words
+
+
+def raise_in_pass(monkeypatch, number: int, error: BaseException) -> list[str]:
+    """Let a pass raise; return the list that passes are noted in."""
     made: list[str] = []
     as_it_is = films.model_rdms
 
-    def stopped(entries, film, *more):
+    def spoiled(entries, film, *more):
         made.append(f"{film.run} {entries[0].name}")
-        if len(made) == 4:
-            raise KeyboardInterrupt
+        if len(made) == number:
+            raise error
         yield from as_it_is(entries, film, *more)
 
-    monkeypatch.setattr(films, "model_rdms", stopped)
+    monkeypatch.setattr(films, "model_rdms", spoiled)
+    return made
+
+
+def test_a_stop_loses_only_what_was_being_made(small, moviersa, monkeypatch, passes):
+    expected, words = passes
+    made = raise_in_pass(monkeypatch, 4, KeyboardInterrupt())
     assert moviersa(*words).status != 0
     there = {path: path.stat().st_mtime_ns for path in small.out.glob("stimuli/*.h5")}
     assert len(there) == 3
     # Another work directory: what is published counts, not what steps remember.
     assert moviersa(*words, "-w", str(small.root / "elsewhere")).status == 0
-    passes = [f"{run} {model}" for run in RUNS[:3] for model in ("pixels", "again")]
-    assert made == [*passes[:4], *passes[3:]]
+    assert made == [*expected[:4], *expected[3:]]
     assert len(list(small.out.glob("stimuli/*.h5"))) == 6
     assert all(path.stat().st_mtime_ns == time for path, time in there.items())
+
+
+@pytest.mark.parametrize(("more", "tried"), [((), 6), (("--stop-on-first-crash",), 2)])
+def test_others_are_made_when_one_fails(small, moviersa, monkeypatch, passes, more, tried):
+    expected, words = passes
+    made = raise_in_pass(monkeypatch, 2, InputError("the film broke"))
+    outcome = moviersa(*words, *more)
+    assert outcome.status != 0
+    assert "the film broke" in outcome.err
+    assert len(list(small.out.glob("stimuli/*.h5"))) == tried - 1
+    assert moviersa(*words).status == 0
+    assert made == [*expected[:tried], expected[1], *expected[tried:]]
 
 
 def test_broken_frames_are_told_in_reports(small, moviersa):
