@@ -89,7 +89,7 @@ def test_peaks_are_found_and_the_missing_pole_is_flagged(analysed: Path) -> None
     planted = json.loads((analysed / "truth.json").read_text())["peaks_mm"][LABEL]
     flags, distances = {}, []
     for region, sides in planted.items():
-        (path,) = (analysed / "out").rglob(f"*_label-{region}_*_mask.json")
+        (path,) = (analysed / "out").rglob(f"*_space-T1w_label-{region}_*_mask.json")
         described = json.loads(path.read_text())
         flags[region] = described["Flags"]
         for peak in described["Peaks"] if not described["Flags"] else ():

@@ -88,5 +88,5 @@ def test_a_region_that_shrinks_on_the_movie_grid_is_flagged(find):
     assert row["n_voxels"] == 80 > used
     assert row["fewest_voxels"] == used
     assert f"{used} voxels in a movie run" in row["flags"]
-    described = next(Path(outputs.staged).rglob("*_mask.json"))
+    described = next(Path(outputs.staged).rglob("*_space-T1w_*_mask.json"))
     assert json.loads(described.read_text())["Voxels"] == {"R": 80}

@@ -374,7 +374,7 @@ def test_one_asked_for_alone_who_became_unusable(succeeded, moviersa):
 def test_group_names_whom_it_leaves_out(succeeded, moviersa, monkeypatch):
     told = []
     monkeypatch.setattr(
-        "bidsapp.workflows.group.group_report", lambda *words: told.extend(words[-1].warnings)
+        "bidsapp.workflows.group.group_report", lambda *words: told.extend(words[2].warnings)
     )
     for path in (succeeded.out / "sub-02").rglob("*_relmat.h5"):
         path.unlink()

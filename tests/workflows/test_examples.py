@@ -22,7 +22,7 @@ from bidsapp.reports.outputs import Outputs
 def run_levels(study: TinyStudy, *more: object, levels=("stimulus", "participant", "group")):
     """Run levels with plain reports; all must succeed."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("participant.participant_report", "group.group_report"):
+        for name in ("pages.participant_report", "group.group_report"):
             patch.setattr(f"bidsapp.workflows.{name}", lambda *_: None)
         for level in levels:
             with pytest.raises(SystemExit) as exit_:
@@ -61,8 +61,11 @@ def test_files_follow_the_session_of_their_run(sessions):
         assert f"sub-{label}_ses-second_task-film_run-3_" in rdms["ses-second"].name
         assert read_rdms(rdms["ses-second"]).names == ("V1v", "V1d", "hV4")
         np.testing.assert_allclose(np.diff(read_rdms(rdms["ses-second"]).onsets_s), 1.5)
-        # What joins the sessions lies above them.
-        tables = {path.parent for path in folder.rglob("*_stats.tsv")}
+        # What joins the sessions lies above them; a run's carpet is with its run.
+        every = set(folder.rglob("*_stats.tsv"))
+        carpets = {path for path in every if "_desc-carpet_" in path.name}
+        assert {path.parts[-3] for path in carpets} == {"ses-first", "ses-second"}
+        tables = {path.parent for path in every - carpets}
         assert tables == {folder / "func"}
     outputs = Outputs(OutputTree(sessions.out), read_analysis(sessions.analysis), "T1w")
     assert outputs.participants() == TWO
