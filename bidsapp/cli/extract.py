@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from bidsapp.analysis.part import Autocast, Dissimilarity
+from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import memory_gb
 from bidsapp.errors import UsageError
 
@@ -36,6 +37,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="events of each film with each frame's onset (default: nominal)",
+    )
+    films.add_argument(
+        "--first-frame-index",
+        type=int,
+        default=1,
+        metavar="N",
+        help="what the events call the film's first frame (default: 1)",
     )
     films.add_argument(
         "--frame-step", type=int, default=5, metavar="N", help="take every N-th frame (default: 5)"
@@ -130,6 +138,8 @@ def run(given: Namespace) -> str:
     )
     logging.getLogger("bidsapp").setLevel("INFO")
     _check(given)
+    if not given.dry_run:
+        give_a_home(given.work_dir / ".config")
     # Imported late: torch takes seconds.
     import torch
 
@@ -159,7 +169,13 @@ def run(given: Namespace) -> str:
             run,
             film.expanduser(),
             Timing(
-                given.tr, given.start_time, n, given.frame_step, given.frame_rate, given.other_rate
+                given.tr,
+                given.start_time,
+                n,
+                given.frame_step,
+                given.frame_rate,
+                given.other_rate,
+                given.first_frame_index,
             ),
             log,
         )

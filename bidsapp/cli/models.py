@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bidsapp import __version__
 from bidsapp.cli import extract
+from bidsapp.cli.ending import told_in_a_sentence
 from bidsapp.cli.parser import Parser
 from bidsapp.errors import MoviersaError
 
@@ -30,15 +31,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for verb in verbs.choices.values():
         _add_catalogue(verb, argparse.SUPPRESS)  # so that it may come after the verb too
     given = parser.parse_args(argv)
-    try:
-        text = _VERBS[given.verb](given)
-    except MoviersaError as error:
-        sys.stderr.write(f"moviersa-models: error: {error}\n")
-        sys.exit(error.exit_status)
-    except KeyboardInterrupt:
-        sys.stderr.write("moviersa-models: interrupted; run the same command again to go on\n")
-        sys.exit(130)
-    sys.stdout.write(text)
+    with told_in_a_sentence("moviersa-models"):
+        sys.stdout.write(_VERBS[given.verb](given))
 
 
 def _add_catalogue(parser: argparse.ArgumentParser, default: str | None) -> None:

@@ -1,7 +1,6 @@
 """Start of ``moviersa``: settings and analysis in, one level out, exit status for the shell."""
 
 import atexit
-import errno
 import logging
 import os
 import shutil
@@ -12,9 +11,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
+from bidsapp.cli.ending import told_in_a_sentence
 from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import parse
-from bidsapp.errors import MoviersaError, UsageError
+from bidsapp.errors import UsageError
 from bidsapp.settings import Settings
 
 T = TypeVar("T")
@@ -22,23 +22,8 @@ T = TypeVar("T")
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 when all that was asked for is there, 64 on wrong usage."""
-    try:
+    with told_in_a_sentence("moviersa"):
         status = run(parse(argv))
-    except MoviersaError as error:
-        sys.stderr.write(f"moviersa: error: {error}\n")
-        status = error.exit_status
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        full = error.filename2 or error.filename or "OUTPUT_DIR or the work directory"
-        sys.stderr.write(
-            f"moviersa: error: no room for {full}: {error.strerror}; make room, or choose another "
-            "--work-dir, and run the same command again to go on\n"
-        )
-        status = 1
-    except KeyboardInterrupt:
-        sys.stderr.write("moviersa: interrupted; run the same command again to go on\n")
-        status = 130
     sys.exit(status)
 
 
@@ -52,7 +37,7 @@ def run(settings: Settings) -> int:
     if settings.reports_only:
         from bidsapp.workflows.pages import redraw
 
-        return redraw(settings)
+        return redraw(settings, effective_analysis(settings) if settings.analysis else None)
     analysis = effective_analysis(settings)
     # Imported late: nipype, nilearn and torch take seconds that --version need not wait for.
     from bidsapp.workflows.level import run_level
@@ -172,8 +157,12 @@ def _prepare_environment(settings: Settings) -> None:
 
 def _cache_folder(settings: Settings) -> Path:
     """Return a folder of the work directory; for a dry run, which leaves nothing, a passing one."""
+    inside = settings.work_dir / ".config"
     if not settings.dry_run:
-        return settings.work_dir / ".config"
-    folder = Path(tempfile.mkdtemp(prefix="moviersa-"))
+        return inside
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="moviersa-"))
+    except FileNotFoundError:  # a read-only root without /tmp: there is nowhere else
+        return inside
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

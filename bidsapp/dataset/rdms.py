@@ -96,6 +96,7 @@ def write_rdms(
         rdm_descriptors={kind: list(names)},
         pattern_descriptors={"onset_s": np.asarray(onsets_s, np.float64)},
     )
+    sidecar(path).unlink(missing_ok=True)  # an old one must never describe a new file
     with whole_file(path) as temporary:
         container.save(str(temporary), file_type="hdf5")
     metadata = _metadata(kind, names, onsets_s, descriptors, dissimilarity)

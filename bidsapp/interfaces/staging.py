@@ -13,7 +13,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.dataset.derivatives import OutputTree
+from bidsapp.dataset.derivatives import OutputTree, sidecar
 from bidsapp.files import whole_file
 
 STAGED = "staged"
@@ -49,6 +49,8 @@ class Publish(SimpleInterface):
         for folder in map(Path, self.inputs.staged):
             for source in sorted(path for path in folder.rglob("*") if path.is_file()):
                 target = output / source.relative_to(folder)
+                if target.suffix == ".h5":  # an old sidecar must never describe a new file
+                    sidecar(target).unlink(missing_ok=True)
                 with whole_file(target) as temporary:
                     shutil.copyfile(source, temporary)
                 published.append(str(target))

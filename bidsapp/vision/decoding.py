@@ -104,15 +104,11 @@ def _from(
     target = Fraction(stretch.first) / stretch.file_rate - _SEEK_MARGIN_S
     if target > 0:
         rewind(container, stream, target)
-    frames = _numbered(stretch, container, stream, damage)
-    newest = next(frames, None)
-    if newest is not None and target > 0 and newest[0] > stretch.first:  # no usable index
-        rewind(container, stream)
-        frames = _numbered(stretch, container, stream, damage)
-        newest = next(frames, None)
-    if newest is not None:
-        yield newest
-        yield from frames
+        # Frames before a key frame are no broken ones, so nothing is counted while it is sought.
+        landed = next(_numbered(stretch, container, stream, Damage(1.0)), None)
+        usable = landed is not None and landed[0] <= stretch.first  # else there is no usable index
+        rewind(container, stream, target if usable else Fraction(0))
+    yield from _numbered(stretch, container, stream, damage)
 
 
 def _numbered(

@@ -87,6 +87,21 @@ def _check_autocast(device: torch.device, autocast: Autocast) -> None:
             )
 
 
+def networks_memory(machine: Machine) -> int:
+    """Return the bytes that networks and a batch may take: what is free on a GPU, or is allowed.
+
+    Raises
+    ------
+    UsageError
+        As `find_device`.
+    """
+    device = find_device(machine.device)
+    if device.type != "cuda":
+        return machine.memory_bytes
+    torch.cuda.empty_cache()  # what this process keeps for itself is free
+    return int(torch.cuda.mem_get_info(device)[0])
+
+
 def batch_size(entries: Sequence[ModelEntry], machine: Machine) -> int:
     """Return how many windows at a time the memory allows, at most the machine's ``batch``.
 
@@ -98,8 +113,7 @@ def batch_size(entries: Sequence[ModelEntry], machine: Machine) -> int:
     UsageError
         Not even one window fits.
     """
-    device = find_device(machine.device)
-    memory = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else machine.memory_bytes
+    device, memory = find_device(machine.device), networks_memory(machine)
     needs = [footprint(entry) for entry in entries]
     weights, window = sum(need.weights for need in needs), max(need.window for need in needs)
     fitting = (memory - weights) // window

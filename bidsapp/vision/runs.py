@@ -141,7 +141,7 @@ def check_length(
             f"{n_volumes} volumes of {repetition_time:g} s show {round(scanned_s * rate)}; give "
             "the run its own file, or start_s and duration_s"
         )
-    return _volumes_without_film(film, repetition_time, hrf_s)
+    return volumes_without_film(film, repetition_time, hrf_s)
 
 
 def check_windows(entries: Iterable[ModelEntry], film: PlacedRun) -> None:
@@ -162,8 +162,21 @@ def check_windows(entries: Iterable[ModelEntry], film: PlacedRun) -> None:
             )
 
 
-def _volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:
-    """Name volumes long before the first frame, or long after the last."""
+def volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:
+    """Name volumes long before the first frame, or long after the last.
+
+    Parameters
+    ----------
+    film
+        The run.
+    repetition_time, hrf_s
+        In seconds; see `check_length`.
+
+    Raises
+    ------
+    InputError
+        A volume knows nothing of the film.
+    """
     first, last = film.frame_times[0], film.frame_times[-1]
     before = int((film.volume_times < first - repetition_time).sum())
     after = int((film.volume_times > last + repetition_time).sum())

@@ -15,6 +15,7 @@ from bidsapp.errors import InputError, UsageError
 POLL_S = 5.0
 RESULT_S = 30.0
 """How long a job that has ended may take until its result is seen on a network's file system."""
+_FOR_SCHEDULER = ("sub_args", "batch_args")
 LIBRARIES_GB = 0.5
 """Memory of a job before it has read any data: Python and its libraries."""
 
@@ -47,6 +48,14 @@ def read_plugin(path: Path, work_dir: Path) -> dict[str, Any]:
             f"{path}: {content['plugin']} does not wait for its jobs, so that failures would be "
             f"missed; name {content['plugin'].removesuffix('Graph')} instead"
         )
+    arguments = content.get("plugin_args", {})
+    if not isinstance(arguments, dict) or not all(
+        isinstance(text, str) for key, text in arguments.items() if key.endswith(_FOR_SCHEDULER)
+    ):
+        raise UsageError(
+            f"{path}: plugin_args must be keys with values, and those of the scheduler text, such "
+            "as 'sbatch_args: --mem={mem_mb}M'"
+        )
     if issubclass(kind, SGELikeBatchManagerBase):
         _check_work_dir(work_dir)
     return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
@@ -69,9 +78,7 @@ def cluster_plugin(
     if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
         return None
     os.environ.setdefault("LOGNAME", "moviersa")  # the plugins name jobs by it
-    templates = {
-        key: text for key, text in arguments.items() if key.endswith(("sub_args", "batch_args"))
-    }
+    templates = {key: text for key, text in arguments.items() if key.endswith(_FOR_SCHEDULER)}
     for full_name in workflow.list_node_names():
         node = workflow.get_node(full_name)
         asked = {key: _filled(text, needs(node)) for key, text in templates.items()}

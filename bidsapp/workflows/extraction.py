@@ -20,14 +20,14 @@ from bidsapp.dataset.frames import frame_onsets
 from bidsapp.errors import InputError, UsageError
 from bidsapp.files import lock
 from bidsapp.vision.catalogue import ModelEntry
-from bidsapp.vision.devices import Machine, batch_size, find_device
+from bidsapp.vision.devices import Machine, batch_size, find_device, networks_memory
 from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.model_rdms import model_rdms, share_decoding
 from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import layer_units
-from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames
+from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames, volumes_without_film
 from bidsapp.vision.stretches import OtherRate, Stretch, cut
 from bidsapp.workflows.film_events import check_onsets, of_one_rate, read_logs
 from bidsapp.workflows.fingerprints import network_fingerprint, recorded
@@ -97,6 +97,12 @@ class FilmJob:
     scratch_bytes: float
 
     @property
+    def repetition_time(self) -> float:
+        """TR in s."""
+        first, second = self.films[0].volume_times[:2]
+        return float(second - first)
+
+    @property
     def labels(self) -> dict[str, str]:
         """Model to its label in file names."""
         return desc_labels([entry.name for entry in self.models])
@@ -114,7 +120,7 @@ class FilmJob:
             models,
             len(film.volume_times),
             self.scratch_bytes,
-            self.machine.memory_bytes,
+            networks_memory(self.machine),
             self.recipe.extraction.projection,
         )
 
@@ -193,6 +199,8 @@ def check_job(job: FilmJob) -> None:
         batch_size([entry], job.machine)
     for film in job.films:
         check_windows(job.models, film)
+        for sentence in volumes_without_film(film, job.repetition_time, job.recipe.hrf_s):
+            LOGGER.warning("%s", sentence)
         for entry in job.models:
             _check_same_film(job.path(film.run, entry), film)
 

@@ -11,7 +11,7 @@ from nibabel.affines import voxel_sizes
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.anatomy import find_anatomy, find_t1w
 from bidsapp.dataset.derivatives import OutputTree
-from bidsapp.dataset.description import recorded
+from bidsapp.dataset.description import check_same_analysis, recorded
 from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun
 from bidsapp.errors import InputError, UsageError
 from bidsapp.reports.facts import InputRun, RunFacts, read_facts
@@ -90,13 +90,20 @@ def _background(derivatives: Path, participant: str, analysis: Analysis, space: 
     return anatomical or next(iter(sorted(references)), None)
 
 
-def redraw(settings: Settings) -> int:
+def redraw(settings: Settings, given: Analysis | None) -> int:
     """Draw figures and pages again from tables, images and facts in OUTPUT_DIR alone.
 
     The participant level draws those of the participants asked for, or of all that have results,
     wherever they were made; the group level that of the group, with the error bars, film and atlas
     of this command line. Anatomical images are fMRIPrep's; where they are not at hand, regions are
     drawn on white.
+
+    Parameters
+    ----------
+    settings
+        Of the command line.
+    given
+        The analysis file named there, if any; it must be the one of OUTPUT_DIR.
 
     Returns
     -------
@@ -106,9 +113,11 @@ def redraw(settings: Settings) -> int:
     Raises
     ------
     UsageError
-        OUTPUT_DIR holds no results, or the level has no page.
+        OUTPUT_DIR holds no results or another analysis's, or the level has no page.
     """
-    analysis, _ = recorded(settings.output_dir)
+    analysis, space = recorded(settings.output_dir)
+    if given is not None:
+        check_same_analysis(settings.output_dir, given, space)
     tree = OutputTree(settings.output_dir)
     if settings.level == "stimulus":
         raise UsageError("--reports-only is for the levels participant and group, which have pages")
@@ -118,6 +127,8 @@ def redraw(settings: Settings) -> int:
         group_report(tree, analysis, facts, settings.stimuli, settings.atlas)
         return end({})
     asked: Sequence[str] = settings.participant_label or tree.participants()
+    if not asked:
+        raise UsageError(f"{settings.output_dir} holds no participant: run that level first")
     failed = {}
     for label in asked:
         try:

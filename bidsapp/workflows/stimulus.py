@@ -14,6 +14,7 @@ from bidsapp.errors import InputError
 from bidsapp.files import lock
 from bidsapp.interfaces.films import ModelRDMs, film_to_plain
 from bidsapp.settings import Settings
+from bidsapp.vision.devices import Machine, networks_memory
 from bidsapp.vision.model_rdms import share_decoding
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import start
@@ -138,11 +139,13 @@ def _groups(
     if tables:
         yield tables
     entries = [model_entry(settings, analysis, name) for name in models if name not in tables]
+    machine = Machine(settings.work_dir, memory_bytes(settings), settings.device)
+    here = settings.nipype_plugin_file is None
     for group in share_decoding(
         entries,
         len(film.volume_times),
         settings.scratch_gb * 1e9,
-        memory_bytes(settings),
+        networks_memory(machine) if here else machine.memory_bytes,
         analysis.extraction.projection,
     ):
         yield {entry.name: models[entry.name] for entry in group}

@@ -222,6 +222,7 @@ def test_bar_or_lines(
         (["pixels", "--other-rate", "by_time"], 64, "needs --frame-rate"),
         (["pixels", "--frame-rate", "24"], 1, "has 25 frames a second, but"),
         (["pixels", "--volumes", "9"], 1, "lasts 3.0 s, too short for 9 volumes"),
+        (["pixels", "--start-time", "500"], 1, "volumes come 20 s after it or later"),
         (["pixels", "--autocast", "bfloat16", "--device", "cpu"], 64, "is for GPUs"),
         (["pixels", "--device", "cuda:99"], 64, "'cuda:99' is not here"),
         (["resnet18-untrained", "--mem-gb", "0.01"], 64, "too little memory for one window"),

@@ -137,6 +137,18 @@ def test_broken_frames_elsewhere_in_the_file_do_not_count(tmp_path: Path) -> Non
     assert len(list(decode(cut(path, duration_s=2.0), 50))) == 50
 
 
+def test_frames_before_the_key_frame_that_a_seek_lands_on_are_not_broken(tmp_path: Path) -> None:
+    """MPEG-TS has no index: a seek lands between key frames, and decoding begins anew."""
+    path = write_film(tmp_path / "a.ts", numbered(400), codec="libx264", key_frames_apart=150)
+    damage = Damage()
+    found = [
+        number_of(f.to_ndarray(format="rgb24"))
+        for _, f in decode(cut(path, 9.0, 2.0), 50, 1, damage)
+    ]
+    assert found == [*range(25, 50), *range(25)]
+    assert damage.n_frames == 0
+
+
 def test_too_many_broken_frames_are_refused(tmp_path: Path) -> None:
     path = broken(tmp_path / "a.mp4", list(range(50, 60)))
     with pytest.raises(InputError, match=r"a\.mp4 is damaged: more than 0\.05 of the 120 frames"):

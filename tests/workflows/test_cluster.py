@@ -123,6 +123,8 @@ def test_a_work_directory_that_cannot_be_handed_to_a_scheduler(tmp_path, schedul
     [
         ("plugin: Slurm", "no plugin 'Slurm'; it has .*SLURM"),
         ("plugin: SLURMGraph", "name SLURM instead"),
+        ("plugin: SLURM\nplugin_args: [1]", "plugin_args must be keys with values"),
+        ("plugin: SLURM\nplugin_args: {sbatch_args: }", "those of the scheduler text"),
     ],
 )
 def test_a_plugin_that_cannot_be_used(tmp_path, text, says):

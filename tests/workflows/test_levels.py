@@ -177,11 +177,21 @@ def test_pages_are_drawn_again_from_the_outputs_alone(done, moviersa, tmp_path):
     assert len(folders) == len(LEVELS)
     refused = moviersa(*words, "stimulus", "-w", nowhere, "--reports-only")
     assert refused.status == 64
+    other = tmp_path / "other.yaml"
+    other.write_text(done.analysis.read_text().replace("pixels", "motionenergy"))
+    refused = moviersa(*words, "group", "-w", nowhere, "--reports-only", "--analysis", str(other))
+    assert refused.status == 64
+    assert "which differs in models" in refused.err
     (out / "sub-03/figures/sub-03_facts.json").unlink()
     lacking = moviersa(*words, "participant", "-w", nowhere, "--reports-only")
     assert lacking.status == 1
     assert "sub-03: cannot read" in lacking.err
     assert (out / "sub-02.html").exists()
+    for folder in out.glob("sub-*/"):
+        shutil.rmtree(folder)
+    nobody = moviersa(*words, "participant", "-w", nowhere, "--reports-only")
+    assert nobody.status == 64
+    assert "holds no participant" in nobody.err
 
 
 def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
