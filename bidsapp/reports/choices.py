@@ -14,16 +14,16 @@ _PAPERS_CROP, _PAPERS_SIZE = 720, 224
 
 
 def choice_blocks(analysis: Analysis) -> Iterator[Block]:
-    """Return the table of the choices in which this analysis differs from the paper's."""
+    """Return the table of the main choices in which this analysis differs from the paper's."""
     yield Text(
         "What the paper (Karimi and Anzellotti) did, by its text or, where that is silent or "
-        "differs, by its first author's scripts; and what this analysis does instead. Choices that "
-        "agree are not listed."
+        "differs, by its first author's scripts; and what this analysis does instead. The table "
+        "is a selection; docs/replication.md, and the pages it names, have every difference."
     )
     yield Table(
         header=("step", "paper's choice", "this analysis", "what it changes"),
         rows=choices(analysis),
-        caption="Choices that differ from the paper's",
+        caption="Main choices that differ from the paper's",
         wrapped=True,
     )
 

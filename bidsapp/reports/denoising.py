@@ -4,9 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from bidsapp.dataset.derivatives import read_json, sidecar
 from bidsapp.dataset.textfiles import read_tsv
 from bidsapp.errors import InputError
@@ -67,26 +64,18 @@ def carpet_blocks(outputs: Outputs, participant: str, album: Album) -> Iterator[
         if not voxels or "onset" not in table or table.empty:
             yield Notes((f"{album.relative(path)} holds no voxels: nothing to draw.",))
             continue
-        taken = 1 - _power(table[voxels]) / _power(
-            table[[name.removesuffix("after") + "before" for name in voxels]]
-        )
         yield album.picture(
             f"carpet-run-{run}",
             carpet_plot(table),
             alt=f"Carpet plot of run {run}: {len(voxels)} voxels over time as measured and "
-            f"denoised, below framewise displacement. Denoising took away {taken:.0%} of their "
-            "variance.",
+            "denoised, below framewise displacement.",
             caption=f"Up to {len(voxels)} voxels of run {run}, a few of each region, as measured "
             "(less the mean) and denoised, both in standard deviations of the voxel as measured. "
-            f"Denoising took away {taken:.0%} of their variance. Above, framewise displacement; "
-            "orange ticks mark censored volumes. Long runs are averaged over neighbouring volumes.",
+            "Above, framewise displacement; orange ticks mark censored volumes. "
+            "Long runs are averaged over neighbouring volumes.",
             source=path,
             folded="" if place == 0 else f"Voxels of run {run}, before and after",
         )
-
-
-def _power(values: pd.DataFrame) -> float:
-    return float(np.nanmean(values.to_numpy(float) ** 2))
 
 
 def autocorrelation_block(outputs: Outputs, participant: str, album: Album) -> Iterator[Block]:

@@ -17,7 +17,7 @@ from bidsapp.reports.blocks import Album
 from bidsapp.reports.figures import Moment, moment_pairs
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Notes, listed
-from bidsapp.vision.decoding import decode
+from bidsapp.vision.decoding import Damage, decode
 from bidsapp.vision.stretches import Stretch, cut
 
 COLUMNS = ("mode", "component", "sign", "rank", "run", "onset_a", "onset_b", "loading")
@@ -85,16 +85,18 @@ class _Film:
         stretch, first_s = self._placed(run)
         rate = float(stretch.shown_rate)
         index = int(np.clip(round((time_s - first_s) * rate), 0, stretch.n_frames - 2))
-        here = replace(stretch, first=stretch.file_frame(index), n_frames=2)
+        first = min(stretch.file_frame(index), stretch.file_frame(stretch.n_frames - 1) - 1)
+        here = replace(stretch, first=first, n_frames=2, by_time=False)
         frames = [
             _small(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-            for _, frame in decode(here, 2)
+            for _, frame in decode(here, 2, damage=Damage(most=1.0))
         ]
         if len(frames) < 2:
             raise InputError(f"{stretch.path} cannot be decoded at frame {here.first}")
+        per_second = float(stretch.file_rate) if stretch.by_time else rate
         down, right = optical_flow_tvl1(*(rgb2gray(frame) for frame in frames))
-        flow = np.stack([right, down], axis=-1) * rate / frames[0].shape[1]
-        minutes, seconds = divmod(index / rate + first_s, 60)
+        flow = np.stack([right, down], axis=-1) * per_second / frames[0].shape[1]
+        minutes, seconds = divmod(round(index / rate + first_s, 1), 60)
         return Moment(frames[0], flow, f"{minutes:.0f}:{seconds:04.1f}")
 
     def _placed(self, run: str) -> tuple[Stretch, float]:

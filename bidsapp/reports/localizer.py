@@ -68,14 +68,17 @@ def contrast_blocks(
         x, y, z = volume.affine[:3, :3] @ peak + volume.affine[:3, 3]
         highest = f"the highest t is {volume.data.max():.1f} at ({x:.0f}, {y:.0f}, {z:.0f}) mm"
         sides = _sides(spec.contrasts[contrast])
+        figure, outlined = contrast_slices(background, volume, own, LEAST_T)
+        unseen = [name for name in own if name not in outlined]
+        beside = f" (on none of these slices: {listed(unseen)})" if unseen else ""
         yield album.picture(
             f"contrast-{contrast}",
-            contrast_slices(background, volume, own, LEAST_T),
+            figure,
             alt=f"Axial slices of the t map {contrast} ({sides}) with outlines of "
-            f"{listed(own, 'no region')}; {highest}.",
+            f"{listed(outlined, 'no region')}; {highest}.",
             caption=f"Contrast {contrast} ({sides}) on {where}, with its regions outlined: "
-            f"{listed(own)}. Coloured where t is over {LEAST_T:g} or under -{LEAST_T:g}; "
-            f"{highest}.",
+            f"{listed(outlined)}{beside}. Coloured where t is over {LEAST_T:g} or "
+            f"under -{LEAST_T:g}; {highest}.",
             source=path,
         )
 

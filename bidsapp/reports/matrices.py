@@ -10,9 +10,10 @@ from bidsapp.analysis.tasks import FilmRun
 from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import RDMFile, read_rdms
 from bidsapp.reports.blocks import Album
-from bidsapp.reports.figures import RDM_PIXELS, rdm_grid
+from bidsapp.reports.figures import RDM_PIXELS, RobustPairs, rdm_grid
 from bidsapp.reports.outputs import Outputs
 from bidsapp.reports.page import Block, Notes, Picture, Table, listed
+from bidsapp.rsa.pairs import lag_in_volumes
 
 MEASURES = {"correlation": "1 − r", "euclidean": "Euclidean distance", "cosine": "1 − cosine"}
 FOLDED_PIXELS = RDM_PIXELS // 2
@@ -68,29 +69,49 @@ class Matrices:
         regions = [name for name in analysis.region_names if name in known]
         absent = [name for name in analysis.region_names if name not in known]
         shared = _shared_from(content.onsets_s, film_run.shared_with_next_s)
-        cross = " The dashed cross marks the film that the next run shows again." if shared else ""
-        lag = analysis.robust.min_lag_s if "robust" in analysis.modes else None
-        near = (
-            " White lines cut off what is left out of the mode robust: pairs nearer than "
-            f"{lag:g} s along the diagonal, and in the corners those as near around the run's ends."
-            if lag
-            else ""
-        )
+        robust = self._robust(content.onsets_s, shared)
         measure = MEASURES[analysis.dissimilarity.brain]
         pixels = FOLDED_PIXELS if folded else RDM_PIXELS
         return album.picture(
             f"rdms-run-{run}",
             rdm_grid(
-                {name: known[name] for name in regions}, content.onsets_s, lag, shared, measure,
-                pixels,
+                {name: known[name] for name in regions}, content.onsets_s, robust, shared,
+                measure, pixels,
             ),
             alt=f"Dissimilarity matrices of run {run}, one for each of {len(regions)} regions: "
             f"{listed(regions)}.",
             caption=f"Dissimilarity ({measure}) of the volumes of run {run}, one matrix per "
-            f"region, on one colour scale.{near}{cross} Without a matrix: {listed(absent)}.",
+            f"region, on one colour scale.{self._lines(robust, shared)} "
+            f"Without a matrix: {listed(absent)}.",
             source=self.files[run],
             folded=f"Matrices of run {run}" if folded else "",
         )  # fmt: skip
+
+    def _robust(self, onsets_s: Floats, shared_from: int | None) -> RobustPairs | None:
+        """Say which pairs of a run the mode robust keeps; None without it."""
+        spec = self.outputs.analysis.robust
+        if "robust" not in self.outputs.analysis.modes or len(onsets_s) < 2:
+            return None
+        kept = shared_from if spec.trim_shared_film else None
+        return RobustPairs(
+            n_volumes=len(onsets_s) if kept is None else kept,
+            min_lag=lag_in_volumes(spec.min_lag_s, _spacing(onsets_s)),
+        )
+
+    def _lines(self, robust: RobustPairs | None, shared_from: int | None) -> str:
+        """Say what the lines that are drawn on a run's matrices mean."""
+        near = cross = ""
+        if robust is not None and robust.parted:
+            near = (
+                " White lines cut off what is left out of the mode robust: pairs nearer than "
+                f"{self.outputs.analysis.robust.min_lag_s:g} s along the diagonal, and in the "
+                "corners those as near around the ends of the film that it keeps."
+            )
+        if shared_from is not None:
+            cross = " The dashed cross marks the film that the next run shows again"
+            trimmed = robust is not None and robust.n_volumes == shared_from
+            cross += "; what lies beyond it is left out of robust too." if trimmed else "."
+        return near + cross
 
 
 def _spacing(onsets_s: Floats) -> float:
@@ -111,7 +132,8 @@ def _undefined(rdms: RDMFile) -> str:
     return str(max(partly, default=0))
 
 
-def _shared_from(onsets_s: Floats, shared_s: float) -> float | None:
-    """Return the onset of the first volume whose film the next run shows again, s."""
-    volumes = round(shared_s / _spacing(onsets_s)) if shared_s and len(onsets_s) > 1 else 0
-    return float(onsets_s[-volumes]) if 0 < volumes < len(onsets_s) else None
+def _shared_from(onsets_s: Floats, shared_s: float) -> int | None:
+    """Return the first volume, from 0, whose film the next run shows again."""
+    n = len(onsets_s)
+    volumes = lag_in_volumes(shared_s, _spacing(onsets_s)) if shared_s and n > 1 else 0
+    return n - volumes if 0 < volumes < n else None

@@ -128,7 +128,7 @@ def map_slices(background: Volume | None, values: Volume, n_slices: int = 8) -> 
 @rc_context(STYLE)
 def contrast_slices(
     background: Volume | None, t: Volume, masks: Mapping[str, Volume], least_t: float
-) -> Figure:
+) -> tuple[Figure, tuple[str, ...]]:
     """Draw a contrast's t on axial slices through its regions, which are outlined.
 
     All slices are one picture of few colours, so that it is drawn at once and stays small.
@@ -143,6 +143,11 @@ def contrast_slices(
         Boolean masks of the contrast's regions, each on its own grid.
     least_t
         Voxels whose t, or -t, is lower are not coloured.
+
+    Returns
+    -------
+    figure, outlined
+        ``outlined`` names the regions that a slice goes through, each in its colour.
     """
     scene = _scene(background, {"t": Volume(t.data != 0, t.affine)})
     places = _through(t, [mask for mask in masks.values() if mask.data.any()])
@@ -157,21 +162,25 @@ def contrast_slices(
     axis.imshow(whole, origin="lower", interpolation="none", aspect="auto")
     axis.set_axis_off()
     ink = "white" if background is not None else INK
+    colours = dict(zip(masks, cycle(COLOURS), strict=False))
+    outlined = set()
     for i, (grid, at_mm) in enumerate(zip(cuts, places, strict=True)):
         axis.text(i * wide + 3, 3, f"z = {at_mm:.0f}", color=ink, fontsize=6.5)
-        for colour, mask in zip(cycle(COLOURS[:4]), masks.values(), strict=False):
+        for name, mask in masks.items():
             inside = _sample(mask, grid, order=0)
             if inside.any():
+                outlined.add(name)
                 x, y = np.arange(wide) + i * wide, np.arange(high)
                 axis.contour(x, y, inside, levels=[0.5], colors=["white"], linewidths=2.2)
-                axis.contour(x, y, inside, levels=[0.5], colors=[colour], linewidths=1.2)
+                axis.contour(x, y, inside, levels=[0.5], colors=[colours[name]], linewidths=1.2)
     axis.text(3, high - 4, "L", color=ink, fontsize=7, va="top")
     axis.text(wide - 3, high - 4, "R", color=ink, fontsize=7, va="top", ha="right")
-    for i, (colour, name) in enumerate(zip(cycle(COLOURS[:4]), masks, strict=False)):
-        figure.text(0.005 + 0.08 * i, 0.995, name, color=colour, fontweight="bold", va="top")
+    named = tuple(name for name in masks if name in outlined)
+    for i, name in enumerate(named):
+        figure.text(0.005 + 0.08 * i, 0.995, name, color=colours[name], fontweight="bold", va="top")
     scale = ScalarMappable(Normalize(-top, top), T_COLOURS)
     figure.colorbar(scale, cax=figure.add_axes((0.945, 0.08, 0.012, 0.76)), label="t")
-    return figure
+    return figure, named
 
 
 def _through(t: Volume, masks: Sequence[Volume]) -> list[float]:

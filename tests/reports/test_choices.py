@@ -3,7 +3,7 @@
 import pytest
 
 from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_analysis
-from bidsapp.reports.choices import choices
+from bidsapp.reports.choices import choice_blocks, choices
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,11 @@ def test_a_changed_key_adds_its_row(
     assert step not in steps(default)
     assert steps(other)[step] == ours
     assert len(choices(other)) == len(choices(default)) + 1
+
+
+def test_the_table_is_said_to_be_a_selection(default: Analysis) -> None:
+    text, _ = choice_blocks(default)
+    assert "docs/replication.md" in str(text)
 
 
 def test_what_follows_the_paper_is_not_listed(default: Analysis) -> None:

@@ -19,6 +19,7 @@ from scipy.spatial.distance import squareform
 from bidsapp.reports.compact import compact
 from bidsapp.reports.figures import (
     RDM_PIXELS,
+    RobustPairs,
     autocorrelation,
     carpet_plot,
     component_paths,
@@ -29,6 +30,7 @@ from bidsapp.reports.figures import (
     unique_matrices,
 )
 from bidsapp.reports.style import described, model_looks, svg_text
+from bidsapp.rsa.pairs import lagged_pairs
 
 Texts = Callable[[str], list[str]]
 MODELS = ("a", '<b> & "c" $x$')
@@ -194,7 +196,7 @@ def squares(figure: Figure, n: int) -> list[np.ndarray]:
 def test_rdm_grid_shows_each_matrix(svg_texts: Texts) -> None:
     n = 30
     rdm = np.random.default_rng(0).uniform(0, 2, n * (n - 1) // 2)
-    figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, 20.0, 50.0)
+    figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, RobustPairs(26, 10), 26)
     low, high = figure.axes[0].images[0].get_clim()
     shown = squares(figure, n)
     expected = squareform(np.clip(rdm, low, high))
@@ -206,13 +208,24 @@ def test_rdm_grid_shows_each_matrix(svg_texts: Texts) -> None:
 
 
 def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
-    n, repetition_time, lag = 100, 2.0, 20.0
-    onsets = np.arange(n) * repetition_time
-    figure = rdm_grid({"FFA": np.ones(n * (n - 1) // 2)}, onsets, lag)
-    (lines,) = figure.axes[0].collections
+    n, trimmed, lag = 100, 20, 10
+    kept = lagged_pairs(n, lag, trim_end=trimmed)
+    rdm = np.ones(n * (n - 1) // 2)
+    figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, RobustPairs(n - trimmed, lag), n - trimmed)
+    lines, cross = (its.get_segments() for its in figure.axes[0].collections)
     top = round(1.26 * n) - n
-    lags = sorted(abs((y - top) - x) * onsets[-1] / n for (x, y), _ in lines.get_segments())
-    np.testing.assert_allclose(lags, [lag, lag, onsets[-1] - lag, onsets[-1] - lag])
+    lags = sorted(abs((y - top) - x) for (x, y), _ in lines)
+    np.testing.assert_allclose(lags[:2], kept.lag.min() - 0.5)
+    np.testing.assert_allclose(lags[2:], kept.lag.max() + 0.5)
+    end = kept.kept[-1] + 0.5
+    np.testing.assert_allclose([cross[0][0][1] - top, cross[1][0][0]], end)
+    assert max(max(x, y - top) for _, (x, y) in lines) == pytest.approx(end)
+
+
+@pytest.mark.parametrize("robust", [None, RobustPairs(30, 0), RobustPairs(30, 16)])
+def test_no_lines_where_robust_keeps_all_or_nothing(robust: RobustPairs | None) -> None:
+    figure = rdm_grid({"FFA": np.ones(435)}, np.arange(30) * 2.0, robust)
+    assert not figure.axes[0].collections
 
 
 def test_a_long_rdm_is_averaged_without_undefined_pairs() -> None:
@@ -341,6 +354,12 @@ def test_design_scales_each_regressor_and_weighs_conditions() -> None:
     matrix, weights = (np.asarray(axis.images[0].get_array()) for axis in figure.axes)
     np.testing.assert_allclose(matrix, [[0, -1, 1], [1, 0, 1]])
     np.testing.assert_allclose(weights, [[1, -1, 0]])
+
+
+def test_weights_lose_only_the_zero_before_the_point() -> None:
+    design = pd.DataFrame({"face": [0, 2.0], "scene": [-4.0, 0], "body": [1.0, 0]})
+    figure = design_figure(design, {"face": {"face": 10.5, "scene": -0.5, "body": 0.25}})
+    assert {"10.5", "-.5", ".25"} <= {text.get_text() for text in figure.axes[1].texts}
 
 
 def test_smaller_svg_draws_the_same_pixels() -> None:

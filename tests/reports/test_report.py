@@ -137,7 +137,7 @@ def test_participant_page_says_what_failed_and_what_was_odd(participant_page: Pa
     assert "Traceback: <script>alert(1)</script>" in participant_page.text
     assert "80 x 80 x 35 left out sub-01_bold.nii.gz" in participant_page.text
     assert "1 of combined (a_comp_cor_00, 40% of its variance)" in participant_page.text
-    assert "Denoising took away 75% of their variance" in participant_page.text
+    assert "what lies beyond it is left out of robust too." in participant_page.text
     assert "Contrast face (face against scene)" in participant_page.text
     assert "with its regions outlined: FFA." in participant_page.text
 

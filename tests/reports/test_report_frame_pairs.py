@@ -1,6 +1,7 @@
 """Film frames are those on the screen before the volumes, and arrows follow what moves."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import pytest
 from matplotlib.quiver import Quiver
 
 from bidsapp.errors import InputError
+from bidsapp.reports import frame_pairs
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.figures import Moment, moment_pairs
 from bidsapp.reports.frame_pairs import _Film, frame_pair_blocks
 from bidsapp.reports.outputs import Outputs
 from bidsapp.reports.page import Notes, Picture
+from bidsapp.vision.decoding import Damage
+from bidsapp.vision.stretches import Stretch
 
 RATE = 10
 SECONDS = 60
@@ -81,6 +85,39 @@ def test_the_frame_is_the_one_on_the_screen_and_flow_is_its_motion(
     right, down = np.median(moments[21.7].flow, axis=(0, 1))
     assert right == pytest.approx(2 * RATE / SHAPE[1], rel=0.1)
     assert abs(down) < 0.02
+
+
+def test_a_minute_is_never_sixty_seconds_long(outputs: Outputs, films: Path) -> None:
+    record = next((outputs.tree.root / "stimuli").glob("*_run-2_*"))
+    record.write_text(json.dumps({"Descriptors": {"first_frame_s": "1.47"}}))
+    assert _Film(outputs, films).moment("2", 59.97).label == "1:00.0"
+
+
+def test_a_film_matched_by_time_moves_as_fast_as_in_its_file(outputs: Outputs, films: Path) -> None:
+    """At 25 shown frames for ten of the file, the next one shown is often the same picture."""
+    movie = outputs.analysis.movie.model_copy(update={"frame_rate": 25, "other_rate": "by_time"})
+    analysis = outputs.analysis.model_copy(update={"movie": movie})
+    film = _Film(replace(outputs, analysis=analysis), films)
+    for time_s in (21.5, 21.54, 21.58, 21.62, 2.0 * SECONDS):  # the last: the film's end
+        right = np.median(film.moment("2", time_s).flow[..., 0])
+        assert right == pytest.approx(2 * RATE / SHAPE[1], rel=0.1)
+
+
+def test_broken_frames_are_no_hindrance(
+    outputs: Outputs, films: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = []
+
+    def decode(stretch: Stretch, n_frames: int, damage: Damage) -> Iterator[object]:
+        damage.count(stretch)
+        allowed.append(damage.n_frames)
+        return whole(stretch, n_frames)
+
+    whole = frame_pairs.decode
+    monkeypatch.setattr(frame_pairs, "decode", decode)
+    film = _Film(outputs, films)
+    assert film.moment("2", 21.7).label == "0:21.7"
+    assert allowed == [1]
 
 
 def test_each_mode_has_a_figure_that_names_its_rows(outputs: Outputs, films: Path) -> None:

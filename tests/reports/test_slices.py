@@ -128,7 +128,8 @@ def test_a_contrast_is_coloured_over_the_threshold_on_its_side(flip: float) -> N
     left = slice(4, 9) if flip > 0 else slice(22, 27)  # x from -33 to -21 mm
     t[left, 10:15, 10:15] = 8.0
     mask = t > 5
-    figure = contrast_slices(None, Volume(t, affine), {"FFA": Volume(mask, affine)}, 3.0)
+    figure, outlined = contrast_slices(None, Volume(t, affine), {"FFA": Volume(mask, affine)}, 3.0)
+    assert outlined == ("FFA",)
     whole = np.asarray(figure.axes[0].images[0].get_array())
     high, wide = whole.shape[0], whole.shape[1] // 6
     coloured = [(whole[:, i * wide : (i + 1) * wide] < 255).any(axis=2) for i in range(6)]
@@ -137,6 +138,21 @@ def test_a_contrast_is_coloured_over_the_threshold_on_its_side(flip: float) -> N
         assert not inside[:, wide // 2 :].any()
         assert inside.sum() < high * wide / 20
     assert figure.axes[0].collections  # the outline of the region
+
+
+def test_each_region_on_the_slices_has_a_colour_and_is_named(
+    svg_texts: Callable[[str], list[str]],
+) -> None:
+    t = Volume(np.ones((20, 20, 60), np.float32), np.eye(4))
+    masks = {}
+    for i in range(7):  # one more than there are slices
+        mask = np.zeros(t.data.shape, bool)
+        mask[5:8, 5:8, 5 + 6 * i : 8 + 6 * i] = True
+        masks[f"R{i}"] = Volume(mask, np.eye(4))
+    figure, outlined = contrast_slices(None, t, masks, 3.0)
+    assert outlined == ("R0", "R1", "R2", "R3", "R4", "R5")
+    assert len({text.get_color() for text in figure.texts}) == 6
+    assert "R6" not in svg_texts(svg_text(figure, "contrast"))
 
 
 def test_slices_go_through_the_regions_and_apart() -> None:

@@ -8,13 +8,14 @@ from bidsapp.reports.figures.lag import lag_curve
 from bidsapp.reports.figures.matrices import matrix_of, unique_matrices
 from bidsapp.reports.figures.moments import Moment, moment_pairs
 from bidsapp.reports.figures.paths import component_paths
-from bidsapp.reports.figures.rdms import RDM_PIXELS, rdm_grid
+from bidsapp.reports.figures.rdms import RDM_PIXELS, RobustPairs, rdm_grid
 from bidsapp.reports.figures.surface import on_surface, surface_map, winners
 
 __all__ = [
     "ERROR_BARS",
     "RDM_PIXELS",
     "Moment",
+    "RobustPairs",
     "autocorrelation",
     "carpet_plot",
     "component_paths",

@@ -1,5 +1,6 @@
 """The design matrix of a localizer run, with the contrasts below it."""
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
@@ -46,7 +47,7 @@ def design_figure(design: pd.DataFrame, contrasts: Mapping[str, Mapping[str, flo
     row.imshow(weights, cmap="RdBu_r", vmin=-1.6 * top, vmax=1.6 * top, aspect="auto")
     for (i, j), weight in np.ndenumerate(weights):
         if weight:
-            row.text(j, i, f"{weight:.3g}".replace("0.", "."), fontsize=5, ha="center", va="center")
+            row.text(j, i, _short(weight), fontsize=5, ha="center", va="center")
     row.set_yticks(range(len(contrasts)), labels=list(contrasts))
     row.set_xticks([])
     for axis in (matrix, row):
@@ -54,3 +55,8 @@ def design_figure(design: pd.DataFrame, contrasts: Mapping[str, Mapping[str, flo
         for spine in axis.spines.values():
             spine.set(visible=True, color=INK)
     return figure
+
+
+def _short(weight: float) -> str:
+    """Write a weight without the zero before its point."""
+    return re.sub(r"^(-?)0\.", r"\1.", f"{weight:.3g}")

@@ -23,24 +23,38 @@ Line = Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True)
-class _Clock:
-    """Where moments of a run lie along the side of a matrix of ``n`` pixels."""
+class RobustPairs:
+    """Pairs of a run that the mode robust keeps, where all volumes are defined.
+
+    Of the first ``n_volumes``, those that are ``min_lag`` volumes apart or more, also around the
+    ends: ``min_lag <= |i - j| <= n_volumes - min_lag``.
+    """
+
+    n_volumes: int
+    min_lag: int
+
+    @property
+    def parted(self) -> bool:
+        """Whether some pairs are kept and others are not."""
+        return 0 < 2 * self.min_lag <= self.n_volumes
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The side of a matrix: ``n`` pixels of ``step`` volumes each, from one time to another."""
 
     start_s: float
     end_s: float
     n: int
-
-    def place(self, moment_s: float) -> float:
-        """Pixels from the edge."""
-        return (moment_s - self.start_s) / (self.end_s - self.start_s) * self.n
+    step: int
 
 
 @rc_context(STYLE)
 def rdm_grid(
     rdms: Mapping[str, Floats],
     onsets_s: Floats,
-    min_lag_s: float | None = None,
-    shared_from_s: float | None = None,
+    robust: RobustPairs | None = None,
+    shared_from: int | None = None,
     measure: str = "1 − r",
     pixels: int = RDM_PIXELS,
 ) -> Figure:
@@ -54,11 +68,11 @@ def rdm_grid(
         Condensed RDMs by region, each ``(n * (n - 1) / 2,)``; NaN is drawn grey.
     onsets_s
         ``(n,)`` time of each volume, s.
-    min_lag_s
-        Pairs nearer than this, or nearer to the run's whole length, are left out of the robust
-        mode: cut off by lines along the diagonal and across the corners.
-    shared_from_s
-        Where the film begins that the next run shows again: drawn as a dashed cross.
+    robust
+        What the mode robust keeps: parted from the rest by lines along the diagonal and across the
+        corners.
+    shared_from
+        First volume, from 0, of the film that the next run shows again: drawn as a dashed cross.
     measure
         What the values are, for the colour bar.
     pixels
@@ -87,10 +101,17 @@ def rdm_grid(
     )
     axis.set(xlim=(-0.5, columns * wide - 0.5), ylim=(rows * high + _MARGIN * n, -0.5))
     axis.set_axis_off()
-    clock = _Clock(float(onsets_s[0]), float(onsets_s[-1]), n)
+    side = _Side(float(onsets_s[0]), float(onsets_s[-1]), n, -(-len(onsets_s) // pixels))
     used = corners[: len(rdms)]
-    _name(axis, used, list(rdms), clock)
-    _mark(axis, used, clock, min_lag_s, shared_from_s)
+    _name(axis, used, list(rdms), side)
+    if robust is not None and robust.parted:
+        lines = [line for corner in used for line in _cut(corner, side, robust)]
+        axis.add_collection(LineCollection(lines, colors="white", linewidths=0.6))
+    if shared_from is not None:
+        crosses = [line for corner in used for line in _cross(corner, side, shared_from)]
+        axis.add_collection(
+            LineCollection(crosses, colors=ACCENT, linewidths=0.8, linestyles=[(0, (3, 2))])
+        )
     height = min(1.0, 1.6 * n * scale / size[1])
     beside = figure.add_axes(
         ((size[0] - _SCALE_IN + 0.1) / size[0], 1 - height, 0.012, height * 0.86)
@@ -100,45 +121,31 @@ def rdm_grid(
 
 
 def _name(
-    axis: Axes, corners: Sequence[tuple[int, int]], names: Sequence[str], clock: _Clock
+    axis: Axes, corners: Sequence[tuple[int, int]], names: Sequence[str], side: _Side
 ) -> None:
-    times = ("0" if clock.start_s < 1 else f"{clock.start_s:.0f}", f"{clock.end_s:.0f} s")
+    times = ("0" if side.start_s < 1 else f"{side.start_s:.0f}", f"{side.end_s:.0f} s")
     for (y, x), name in zip(corners, names, strict=True):
-        axis.text(x, y - 0.03 * clock.n, name, fontsize=8, fontweight="bold", va="bottom")
-        for text, place, side in zip(times, (x, x + clock.n), ("left", "right"), strict=True):
-            axis.text(place, y + 1.01 * clock.n, text, fontsize=6, ha=side, va="top")
+        axis.text(x, y - 0.03 * side.n, name, fontsize=8, fontweight="bold", va="bottom")
+        for text, place, align in zip(times, (x, x + side.n), ("left", "right"), strict=True):
+            axis.text(place, y + 1.01 * side.n, text, fontsize=6, ha=align, va="top")
 
 
-def _mark(
-    axis: Axes,
-    corners: Sequence[tuple[int, int]],
-    clock: _Clock,
-    min_lag_s: float | None,
-    shared_from_s: float | None,
-) -> None:
-    whole_s = clock.end_s - clock.start_s
-    if min_lag_s and 2 * min_lag_s < whole_s:
-        lines = [line for corner in corners for line in _cut(corner, clock, min_lag_s)]
-        axis.add_collection(LineCollection(lines, colors="white", linewidths=0.6))
-    if shared_from_s is not None and clock.start_s < shared_from_s < clock.end_s:
-        at, n = clock.place(shared_from_s), clock.n
-        cross = [
-            line
-            for y, x in corners
-            for line in (((x, y + at), (x + n, y + at)), ((x + at, y), (x + at, y + n)))
-        ]
-        axis.add_collection(
-            LineCollection(cross, colors=ACCENT, linewidths=0.8, linestyles=[(0, (3, 2))])
-        )
-
-
-def _cut(corner: tuple[int, int], clock: _Clock, lag_s: float) -> Iterator[Line]:
+def _cut(corner: tuple[int, int], side: _Side, robust: RobustPairs) -> Iterator[Line]:
     """Lines round the pairs that are kept: off the diagonal, and off the far corners."""
-    y, x = corner
-    n, near = clock.n, clock.place(clock.start_s + lag_s)
-    for lag in (near, n - near):
+    y, x = (edge - 0.5 for edge in corner)  # pixels are drawn around their numbers
+    n = robust.n_volumes / side.step
+    for volumes in (robust.min_lag - 0.5, robust.n_volumes - robust.min_lag + 0.5):
+        lag = volumes / side.step
         yield ((x + lag, y), (x + n, y + n - lag))
         yield ((x, y + lag), (x + n - lag, y + n))
+
+
+def _cross(corner: tuple[int, int], side: _Side, volume: int) -> Iterator[Line]:
+    """Lines before a volume, across the whole matrix."""
+    y, x = (edge - 0.5 for edge in corner)
+    at = volume / side.step
+    yield ((x, y + at), (x + side.n, y + at))
+    yield ((x + at, y), (x + at, y + side.n))
 
 
 def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
