@@ -6,7 +6,6 @@ from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.description import check_same_analysis
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import start
-from bidsapp.workflows.cluster import read_plugin
 from bidsapp.workflows.inputs import check_folders
 from bidsapp.workflows.models import check_models
 
@@ -22,7 +21,10 @@ def run_level(settings: Settings, analysis: Analysis) -> int:
     check_models(settings, analysis)
     check_folders(settings, analysis)
     if settings.nipype_plugin_file is not None:
-        read_plugin(settings.nipype_plugin_file, settings.work_dir)  # to refuse it early
+        # To refuse it early; imported late, as it brings nipype.
+        from bidsapp.workflows.cluster import read_plugin
+
+        read_plugin(settings.nipype_plugin_file, settings.work_dir)
     check_same_analysis(settings.output_dir, analysis, settings.full_space)
     if settings.boilerplate_only:
         start(settings, analysis)
