@@ -13,11 +13,11 @@ work=$scratch/work
 step() { echo "== $1 (${SECONDS}s)"; }
 inside() { # inside [--entrypoint X] WORDS: what docker run --read-only --network none does, by podman
   podman run --rm --user 1000:1000 --read-only --read-only-tmpfs=false --network none \
-    -v "$bare/bids:/data:ro" -v "$bare/fmriprep:/deriv:ro" -v "$bare:/demo:ro" -v "$out:/out" -v "$work:/work" "$@"
+    -v "$bare/bids:/data:ro" -v "$bare/fmriprep:/deriv:ro" -v "$bare:/demo:ro" -v "$out:/out" -v "$work:/scratch" "$@"
 }
 moviersa() {
   inside moviersa /data /out "$1" -d fmriprep=/deriv --stimuli /demo/stimuli --atlas /demo/atlas \
-    --analysis /demo/analysis.yaml -w /work
+    --analysis /demo/analysis.yaml -w /scratch
 }
 timed() { # timed NAME COMMAND: say how long it took
   local begun=$EPOCHREALTIME
@@ -50,17 +50,19 @@ for level in stimulus participant group; do step "$level"; timed "$level" movier
 
 step "truth"
 # The dataset is the bare install's own: numbers made anew differ in the last bit of some voxels.
-inside -e HOME=/work -e TMPDIR=/work -v "$out:/demo/out:ro" --entrypoint python moviersa -m bidsapp.demo.check /demo
+inside -e HOME=/scratch -e TMPDIR=/scratch -v "$out:/demo/out:ro" --entrypoint python moviersa -m bidsapp.demo.check /demo
 "${PYTHON:-.venv/bin/python}" ci/compare_tables.py "$bare/out" "$out"
 
 step "the container against the bare install: the group level, one core, twice each"
 python=${PYTHON:-.venv/bin/python}
+log=$scratch/again.log # what the levels say; their figures are printed
 for i in 1 2; do
-  echo "bare: $("$python" ci/processor_time.py "$(dirname "$python")/moviersa" "$bare/bids" "$bare/out" group \
-    -d "fmriprep=$bare/fmriprep" --analysis "$bare/analysis.yaml" -w "$scratch/work-bare-$i" --nprocs 1 2>/dev/null)"
-  echo "container: $(inside -v "$PWD/ci/processor_time.py:/processor_time.py:ro" --entrypoint python moviersa \
+  bare_took=$("$python" ci/processor_time.py "$(dirname "$python")/moviersa" "$bare/bids" "$bare/out" group \
+    -d "fmriprep=$bare/fmriprep" --analysis "$bare/analysis.yaml" -w "$scratch/work-bare-$i" --nprocs 1 2>>"$log")
+  took=$(inside -v "$PWD/ci/processor_time.py:/processor_time.py:ro" --entrypoint python moviersa \
     /processor_time.py moviersa /data /out group -d fmriprep=/deriv --analysis /demo/analysis.yaml \
-    -w "/work/again-$i" --nprocs 1 2>/dev/null)"
+    -w "/scratch/again-$i" --nprocs 1 2>>"$log")
+  echo "bare: $bare_took; container: $took"
   rm -rf "$scratch/work-bare-$i"
 done
 step "done"

@@ -30,7 +30,7 @@ from bidsapp.vision.networks.network import layer_units
 from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames, volumes_without_film
 from bidsapp.vision.stretches import OtherRate, Stretch, cut
 from bidsapp.workflows.film_events import check_onsets, of_one_rate, read_logs
-from bidsapp.workflows.fingerprints import network_fingerprint, recorded
+from bidsapp.workflows.fingerprints import is_current, network_fingerprint, recorded
 
 LOGGER = logging.getLogger(__name__)
 _FEWEST_VOLUMES = 3
@@ -224,7 +224,10 @@ def due(job: FilmJob, film: PlacedRun) -> dict[str, str]:
         for entry in job.models
     }
     paths = {entry.name: job.path(film.run, entry) for entry in job.models}
-    return {name: made for name, made in wanted.items() if recorded(paths[name]) != made}
+    most = job.recipe.extraction.max_damaged
+    return {
+        name: made for name, made in wanted.items() if not is_current(paths[name], made, film, most)
+    }
 
 
 def extract_films(job: FilmJob) -> None:
@@ -244,6 +247,7 @@ def extract_films(job: FilmJob) -> None:
             if not missing:
                 LOGGER.info("run %s: all there", film.run)
             models = [entry for entry in job.models if entry.name in missing]
+            _say_what_is_made_again(job, film, models)
             for group in job.groups(film, models):
                 for made in model_rdms(group, film, job.recipe, job.machine, job.weights):
                     entry = made.entry
@@ -253,6 +257,16 @@ def extract_films(job: FilmJob) -> None:
                         path, made.rdms, film.volume_times, facts, entry.dissimilarity, made.notes
                     )
                     LOGGER.info("%s written", path)
+
+
+def _say_what_is_made_again(job: FilmJob, film: PlacedRun, models: Sequence[ModelEntry]) -> None:
+    stale = [entry.name for entry in models if job.path(film.run, entry).is_file()]
+    if stale:
+        LOGGER.warning(
+            "run %s: the RDMs of %s were made from other input and are made again",
+            film.run,
+            ", ".join(stale),
+        )
 
 
 def describe_job(job: FilmJob) -> str:

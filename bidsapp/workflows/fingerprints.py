@@ -39,7 +39,7 @@ def models_to_make(
     for film in plan.runs:
         for model, path in zip(analysis.models, files[film.run], strict=True):
             due = fingerprint(settings, analysis, film, model)
-            if recorded(path) != due:
+            if not is_current(path, due, film, analysis.extraction.max_damaged):
                 wanted.setdefault(film.run, {})[model] = due
     return wanted
 
@@ -69,6 +69,26 @@ def network_fingerprint(
 ) -> str:
     """Return the SHA-256 of all that decides about one network's RDMs; see `made_from`."""
     return _digest(film, recipe, made_from(entry, film, recipe, weights))
+
+
+def is_current(path: Path, due: str, film: PlacedRun, max_damaged: float) -> bool:
+    """Tell whether an RDM file has a fingerprint, and no more broken frames than are allowed now.
+
+    Parameters
+    ----------
+    path
+        The file.
+    due
+        The fingerprint that it is to have.
+    film
+        Its run.
+    max_damaged
+        Share of the run's frames that may be broken.
+    """
+    if recorded(path) != due:
+        return False
+    broken: float = read_json(sidecar(path)).get("Frames", {}).get("Broken", 0)
+    return broken <= max_damaged * film.stretch.n_frames
 
 
 def recorded(path: Path) -> str | None:

@@ -169,7 +169,6 @@ def test_an_interrupted_extraction_goes_on(
     assert done.items() <= after.items()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_extraction_leaves_nothing_half_written(
     extract: Run, films: list[Path], tmp_path: Path
 ) -> None:

@@ -145,10 +145,10 @@ def test_version(capsys):
 
 def test_a_full_disk_is_one_sentence(monkeypatch, capsys):
     def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/work/a.json")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/out/a.json")
 
     monkeypatch.setattr("bidsapp.cli.run.run", full)
     with pytest.raises(SystemExit) as exit_:
         main(["b", "o", "group"])
     assert exit_.value.code == 1
-    assert capsys.readouterr().err.startswith("moviersa: error: no room for /work/a.json: No space")
+    assert capsys.readouterr().err.startswith("moviersa: error: no room for /out/a.json: No space")

@@ -180,3 +180,12 @@ def test_broken_frames_are_told_in_reports(small, moviersa):
     assert plan_warnings(settings, analysis) == ("run 2: 1 of 9 frames",)
     assert moviersa(*small.arguments("stimulus")).status == 0  # and the plan's do not replace it
     assert plan_warnings(settings, analysis) == ("run 2: 1 of 9 frames",)
+
+
+def test_more_broken_frames_than_are_allowed_now_are_tried_again(small, moviersa):
+    assert moviersa(*small.arguments("stimulus")).status == 0
+    path = rdm_files(small, "pixels")[1].with_suffix(".json")
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "Frames": {"Taken": 9, "Broken": 100}}))
+    assert "run 2: the RDMs of pixels" in moviersa(*small.arguments("stimulus")).err
+    assert json.loads(path.read_text())["Frames"]["Broken"] == 0
