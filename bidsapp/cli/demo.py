@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
+from bidsapp.cli.ending import told_in_a_sentence
 from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import Parser
-from bidsapp.errors import MoviersaError, UsageError
+from bidsapp.errors import UsageError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -17,11 +18,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--random-seed", "--random_seed", type=int, default=0, help="default: 0")
     parser.add_argument("--version", action="version", version=f"moviersa-demo {__version__}")
     given = parser.parse_args(argv)
-    try:
+    with told_in_a_sentence("moviersa-demo", resumes=False):
         _write(given.directory.absolute(), given.random_seed)
-    except MoviersaError as error:
-        sys.stderr.write(f"moviersa-demo: error: {error}\n")
-        sys.exit(error.exit_status)
 
 
 def _write(directory: Path, seed: int) -> None:

@@ -9,8 +9,12 @@ from bidsapp.errors import MoviersaError
 
 
 @contextmanager
-def told_in_a_sentence(command: str) -> Iterator[None]:
-    """Turn errors that a user can mend, a full disk, and Ctrl-C into a sentence and an exit."""
+def told_in_a_sentence(command: str, resumes: bool = True) -> Iterator[None]:
+    """Turn errors that a user can mend, a full disk, and Ctrl-C into a sentence and an exit.
+
+    ``resumes`` says whether the same command, given again, goes on where it was.
+    """
+    again = "; run the same command again to go on" if resumes else ""
     try:
         yield
     except MoviersaError as error:
@@ -19,10 +23,9 @@ def told_in_a_sentence(command: str) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         full = error.filename2 or error.filename or "the output or the work directory"
-        again = "choose another --work-dir, and run the same command again to go on"
-        _end(command, f"error: no room for {full}: {error.strerror}; make room, or {again}", 1)
+        _end(command, f"error: no room for {full}: {error.strerror}; make room{again}", 1)
     except KeyboardInterrupt:
-        _end(command, "interrupted; run the same command again to go on", 130)
+        _end(command, f"interrupted{again}", 130)
 
 
 def _end(command: str, sentence: str, status: int) -> None:

@@ -6,13 +6,18 @@ import os
 import re
 import sys
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from bidsapp.analysis.part import Autocast, Dissimilarity
 from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import memory_gb
 from bidsapp.errors import UsageError
+
+if TYPE_CHECKING:
+    from bidsapp.vision.runs import PlacedRun
+    from bidsapp.workflows.extraction import FilmJob
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -143,64 +148,64 @@ def run(given: Namespace) -> str:
     # Imported late: torch takes seconds.
     import torch
 
+    from bidsapp.workflows.extraction import describe_job, extract_films
+
+    torch.set_num_threads(given.nprocs)
+    job = _job(given)
+    if given.dry_run:
+        return describe_job(job)
+    extract_films(job)
+    paths = [job.path(film.run, entry) for film in job.films for entry in job.models]
+    return "".join(f"{path}\n" for path in paths)
+
+
+def _job(given: Namespace) -> "FilmJob":
     from bidsapp.analysis.processing import Extraction
     from bidsapp.vision.catalogue import find_model
     from bidsapp.vision.devices import Machine
     from bidsapp.vision.framing import Framing
     from bidsapp.vision.model_recipe import Recipe
-    from bidsapp.workflows.extraction import (
-        FilmJob,
-        Timing,
-        describe_job,
-        extract_films,
-        place_film,
-    )
+    from bidsapp.workflows.extraction import FilmJob
 
-    torch.set_num_threads(given.nprocs)
     entries = [find_model(name, given.model_catalogue) for name in given.names]
     if given.dissimilarity is not None:
         changed = {"dissimilarity": given.dissimilarity}
         entries = [entry.model_copy(update=changed) for entry in entries]
-    n_films = len(given.film)
-    runs = given.run or [str(number + 1) for number in range(n_films)]
-    volumes, events = given.volumes or [None] * n_films, given.events or [None] * n_films
-    films = [
-        place_film(
-            run,
-            film.expanduser(),
-            Timing(
-                given.tr,
-                given.start_time,
-                n,
-                given.frame_step,
-                given.frame_rate,
-                given.other_rate,
-                given.first_frame_index,
-            ),
-            log,
-        )
-        for run, film, n, log in zip(runs, given.film, volumes, events, strict=True)
-    ]
     extraction = Extraction(
         autocast=given.autocast, projection=given.projection, max_damaged=given.max_damaged
     )
     framing = Framing(tuple(given.letterbox), given.crop, given.resize)
     half = int(given.mem_gb / 2 * 1e9)
-    job = FilmJob(
-        given.out,
-        given.task,
-        tuple(films),
-        tuple(entries),
-        Recipe(framing, given.hrf_s, extraction),
-        Machine(given.work_dir, half, given.device, given.batch),
-        given.weights,
-        given.scratch_gb * 1e9,
+    return FilmJob(
+        out=given.out,
+        task=given.task,
+        films=tuple(_films(given)),
+        models=tuple(entries),
+        recipe=Recipe(framing, given.hrf_s, extraction),
+        machine=Machine(given.work_dir, half, given.device, given.batch),
+        weights=given.weights,
+        scratch_bytes=given.scratch_gb * 1e9,
     )
-    if given.dry_run:
-        return describe_job(job)
-    extract_films(job)
-    paths = [job.path(film.run, entry) for film in films for entry in entries]
-    return "".join(f"{path}\n" for path in paths)
+
+
+def _films(given: Namespace) -> "Iterator[PlacedRun]":
+    """Put each film and its volumes on one clock."""
+    from bidsapp.workflows.extraction import Timing, place_film
+
+    n_films = len(given.film)
+    runs = given.run or [str(number + 1) for number in range(n_films)]
+    volumes, events = given.volumes or [None] * n_films, given.events or [None] * n_films
+    for run, film, n_volumes, log in zip(runs, given.film, volumes, events, strict=True):
+        timing = Timing(
+            given.tr,
+            start_s=given.start_time,
+            n_volumes=n_volumes,
+            frame_step=given.frame_step,
+            shown_rate=given.frame_rate,
+            other_rate=given.other_rate,
+            first_frame_index=given.first_frame_index,
+        )
+        yield place_film(run, film.expanduser(), timing, log)
 
 
 def _check(given: Namespace) -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 from bidsapp import __version__
 from bidsapp.analysis.preparation import Preparation, bids_filter, fmriprep_command
 from bidsapp.analysis.spec import default_analysis, read_analysis
+from bidsapp.cli.ending import told_in_a_sentence
 from bidsapp.cli.parser import Parser
-from bidsapp.errors import InputError, MoviersaError, UsageError
+from bidsapp.errors import InputError, UsageError
 from bidsapp.files import write_text
 
 _FILTER = Path("code", "moviersa_bids-filter.json")
@@ -23,11 +24,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     words = list(sys.argv[1:] if argv is None else argv)
     own = words[: words.index("--")] if "--" in words else words
     given = _parser().parse_args(own)
-    try:
+    with told_in_a_sentence("moviersa-fmriprep"):
         status = _run(given, words[len(own) + 1 :])
-    except MoviersaError as error:
-        sys.stderr.write(f"moviersa-fmriprep: error: {error}\n")
-        status = error.exit_status
     sys.exit(status)
 
 
