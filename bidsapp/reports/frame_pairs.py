@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
 from skimage.registration import optical_flow_tvl1
+from skimage.transform import downscale_local_mean
 
 from bidsapp.dataset.derivatives import read_json
 from bidsapp.dataset.stimuli import find_film
@@ -127,6 +128,6 @@ def _small(frame: Pixels) -> Pixels:
     """Average blocks of pixels, so that a frame is about `_WIDTH` pixels wide."""
     step = max(frame.shape[1] // _WIDTH, 1)
     height, width = (size // step for size in frame.shape[:2])
-    blocks = frame[: height * step, : width * step].reshape(height, step, width, step, 3)
-    small: Pixels = blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+    whole = frame[: height * step, : width * step]
+    small: Pixels = downscale_local_mean(whole, (step, step, 1)).round().astype(np.uint8)
     return small

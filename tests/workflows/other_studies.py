@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -13,6 +14,7 @@ from tiny_study import (
     CENTRES,
     RUNS,
     SHAPE,
+    TR,
     VOLUMES,
     TinyStudy,
     write_film,
@@ -21,9 +23,33 @@ from tiny_study import (
     write_lines,
 )
 
+from bidsapp.dataset.runs import PreprocessedRun
+
 MNI = "MNI152NLin2009cAsym"
 TWO = ("01", "02")
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+
+
+def bare_run(participant: str, **fields: object) -> PreprocessedRun:
+    """Return a movie run whose files are nowhere: its times and events count alone."""
+    nowhere = Path("nowhere")
+    run = PreprocessedRun(
+        participant=participant,
+        session=None,
+        task="movie",
+        run=RUNS[0],
+        bold=nowhere,
+        mask=nowhere,
+        confounds=nowhere,
+        confounds_metadata=nowhere,
+        events=None,
+        n_volumes=VOLUMES,
+        repetition_time=TR,
+        start_time=TR / 2,
+        shape=(1, 1, 1),
+        affine=np.eye(4),
+    )
+    return replace(run, **fields)
 
 
 def keep(study: TinyStudy, participants: tuple[str, ...] = TWO) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_study import RUNS, TR, VOLUMES, movie, write_film, write_lines
+from other_studies import bare_run
+from tiny_study import TR, VOLUMES, movie, write_film, write_lines
 
 from bidsapp.analysis.spec import Movie
 from bidsapp.dataset.runs import PreprocessedRun
@@ -24,26 +25,6 @@ def stimuli(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def scan(participant: str, events: Path | None = None, **facts: float) -> PreprocessedRun:
-    nowhere = Path("nowhere")
-    return PreprocessedRun(
-        participant=participant,
-        session=None,
-        task="movie",
-        run=RUNS[0],
-        bold=nowhere,
-        mask=nowhere,
-        confounds=nowhere,
-        confounds_metadata=nowhere,
-        events=events,
-        n_volumes=int(facts.get("n_volumes", VOLUMES)),
-        repetition_time=TR,
-        start_time=facts.get("start_time", TR / 2),
-        shape=(1, 1, 1),
-        affine=np.eye(4),
-    )
-
-
 def place(stimuli: Path, *scans: PreprocessedRun, timing: str = "nominal"):
     movie = MOVIE.model_copy(update={"frame_timing": timing})
     film, _, warnings = _place(movie, MOVIE.runs[0], scans, stimuli)
@@ -51,20 +32,22 @@ def place(stimuli: Path, *scans: PreprocessedRun, timing: str = "nominal"):
 
 
 def test_one_long_scan_harms_no_one(stimuli):
-    film, warnings = place(stimuli, scan("01"), scan("02", n_volumes=VOLUMES + 9), scan("03"))
+    film, warnings = place(
+        stimuli, bare_run("01"), bare_run("02", n_volumes=VOLUMES + 9), bare_run("03")
+    )
     assert len(film.volume_times) == VOLUMES
     assert warnings == [f"run 1: sub-02 has {VOLUMES + 9} of {VOLUMES} volumes"]
 
 
 def test_of_two_lengths_as_common_the_larger_is_used(stimuli):
-    film, warnings = place(stimuli, scan("01", n_volumes=30), scan("02"))
+    film, warnings = place(stimuli, bare_run("01", n_volumes=30), bare_run("02"))
     assert len(film.volume_times) == VOLUMES
     assert warnings == [f"run 1: sub-01 has 30 of {VOLUMES} volumes"]
 
 
 def test_another_start_time_is_said_by_name(stimuli):
-    scans = [scan("01", start_time=0.2), scan("02"), scan("03", start_time=1.05)]
-    film, warnings = place(stimuli, *scans, scan("04"))
+    scans = [bare_run("01", start_time=0.2), bare_run("02"), bare_run("03", start_time=1.05)]
+    film, warnings = place(stimuli, *scans, bare_run("04"))
     assert film.volume_times[0] == TR / 2
     assert warnings == ["run 1: sub-01 has StartTime 0.2 s, the model RDMs are for 1 s"]
 
@@ -78,7 +61,7 @@ def events_file(path: Path, n_frames: int, late_s: float = 0.0) -> Path:
 def test_a_frame_after_the_last_volume_is_not_looked_for(stimuli, tmp_path):
     held = int(VOLUMES * TR * FILM_RATE)  # the film's frames
     events = events_file(tmp_path / "events.tsv", held + 1)
-    film, warnings = place(stimuli, scan("01", events), timing="events")
+    film, warnings = place(stimuli, bare_run("01", events=events), timing="events")
     last = film.volume_times[-1]
     assert warnings == []
     assert film.frame_times[-1] < last <= film.frame_times[-1] + 1 / FILM_RATE + 1e-9
@@ -87,14 +70,16 @@ def test_a_frame_after_the_last_volume_is_not_looked_for(stimuli, tmp_path):
 
 def test_who_has_no_events_is_said(stimuli, tmp_path):
     events = events_file(tmp_path / "events.tsv", 400)
-    _, warnings = place(stimuli, scan("01", events), scan("02"), scan("03"), timing="events")
+    _, warnings = place(
+        stimuli, bare_run("01", events=events), bare_run("02"), bare_run("03"), timing="events"
+    )
     assert warnings == ["run 1: no events of sub-02, sub-03, so the others' are used"]
 
 
 def test_frames_that_all_come_too_late_are_refused(stimuli, tmp_path):
     events = events_file(tmp_path / "events.tsv", 10, late_s=VOLUMES * TR)
     with pytest.raises(InputError, match=r"seg_1\.mkv, run 1: no frame .* onsets"):
-        place(stimuli, scan("01", events), timing="events")
+        place(stimuli, bare_run("01", events=events), timing="events")
 
 
 def test_a_run_that_no_one_has_is_named(study, moviersa, caplog):

@@ -1,34 +1,11 @@
 """The user's own masks of a participant, as the steps are given them."""
 
-from pathlib import Path
-
-import numpy as np
+from other_studies import bare_run
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
-from bidsapp.dataset.runs import PreprocessedRun
 from bidsapp.settings import Settings
 from bidsapp.workflows.masks import mask_inputs
-
-
-def scan(session: str, run: str) -> PreprocessedRun:
-    nowhere = Path("absent")
-    return PreprocessedRun(
-        participant="01",
-        session=session,
-        task="movie",
-        run=run,
-        bold=nowhere,
-        mask=nowhere,
-        confounds=nowhere,
-        confounds_metadata=nowhere,
-        events=None,
-        n_volumes=100,
-        repetition_time=2.0,
-        start_time=0.0,
-        shape=(1, 1, 1),
-        affine=np.eye(4),
-    )
 
 
 def test_masks_are_of_the_first_runs_session_even_where_that_run_cannot_be_used(tmp_path):
@@ -52,7 +29,11 @@ def test_masks_are_of_the_first_runs_session_even_where_that_run_cannot_be_used(
         bids_dir=tmp_path, output_dir=tmp_path, level="participant", work_dir=tmp_path,
         derivatives={"rois": tmp_path}, nprocs=1, omp_nthreads=1, mem_gb=1,
     )  # fmt: skip
-    found = (scan("one", "1"), scan("two", "2"), scan("two", "3"))
+    found = (
+        bare_run("01", session="one", run="1"),
+        bare_run("01", session="two", run="2"),
+        bare_run("01", session="two", run="3"),
+    )
     for usable in (found, found[1:]):
         person = ParticipantInputs("01", (), usable, found, None, {}, ())
         assert "/ses-one/" in mask_inputs(settings, analysis, person)["LOC"]["both"]["path"]

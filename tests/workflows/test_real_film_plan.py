@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from other_studies import bare_run
 
 from bidsapp.analysis.spec import Analysis, default_analysis, read_analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
@@ -50,25 +51,16 @@ def films(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
 
 
 def people(real: Path) -> list[ParticipantInputs]:
-    nowhere = Path("nowhere")
-
     def scan(label: str, run: int) -> PreprocessedRun:
         stem = f"sub-{label}_ses-movie_task-movie_run-{run}"
-        return PreprocessedRun(
-            participant=label,
+        return bare_run(
+            label,
             session="movie",
-            task="movie",
             run=str(run),
-            bold=nowhere,
-            mask=nowhere,
-            confounds=nowhere,
-            confounds_metadata=nowhere,
             events=real / f"studyforrest/sub-{label}/ses-movie/func/{stem}_events.tsv",
             n_volumes=N_VOLUMES[run - 1],
             repetition_time=2.00000061,
             start_time=1.0,
-            shape=(1, 1, 1),
-            affine=np.eye(4),
         )
 
     found = {label: tuple(scan(label, run) for run in range(1, 9)) for label in PEOPLE}
