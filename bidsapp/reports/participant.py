@@ -148,11 +148,13 @@ class _Page:
                 rows=tuple(
                     (
                         run.task, run.run, str(run.n_volumes), f"{run.repetition_time:.3f}",
-                        f"{run.start_time:.3f}", run.grid, run.remark or "nothing", run.file,
+                        f"{run.start_time:.3f}", _unbroken(run.grid), run.remark or "nothing",
+                        run.file.rpartition("/")[2],
                     )
                     for run in runs
                 ),
                 caption="Preprocessed runs, in fMRIPrep's folder",
+                wrapped=True,
             )  # fmt: skip
         yield from self.matrices.table()
 
@@ -258,6 +260,11 @@ def region_counts(outputs: Outputs, participant: str) -> tuple[dict[str, str], t
         for region, flags in flagged.groupby("roi", sort=False)["flags"]:
             sentences.append(f"{region}: {listed(dict.fromkeys(map(str, flags)))}.")
     return counts, tuple(sentences)
+
+
+def _unbroken(grid: str) -> str:
+    """Let a grid break into lines between its voxels and its millimetres only."""
+    return ", ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in grid.split(", "))
 
 
 def _last_line(report: str) -> str:

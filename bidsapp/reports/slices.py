@@ -179,7 +179,8 @@ def contrast_slices(
     for i, name in enumerate(named):
         figure.text(0.005 + 0.08 * i, 0.995, name, color=colours[name], fontweight="bold", va="top")
     scale = ScalarMappable(Normalize(-top, top), T_COLOURS)
-    figure.colorbar(scale, cax=figure.add_axes((0.945, 0.08, 0.012, 0.76)), label="t")
+    bar = figure.colorbar(scale, cax=figure.add_axes((0.945, 0.08, 0.012, 0.76)))
+    bar.set_label("t", rotation=0)
     return figure, named
 
 

@@ -22,7 +22,7 @@ HIGH_MEAN_FD_MM = 0.5
 
 TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
 VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
-COVERAGE_FLAG = "coverage under min_coverage"
+COVERAGE_FLAG = "coverage under the analysis's min_coverage"
 MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
 LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"

@@ -59,7 +59,7 @@ def test_regions_are_joined_and_flagged() -> None:
     assert table["coverage"].tolist() == pytest.approx([np.nan, 0.5] * 2, nan_ok=True)
     assert table["fd_mean"].tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
     assert table["df_left"].tolist() == [N - 5] * 4
-    few = "fewer than 20 voxels; coverage under min_coverage"
+    few = "fewer than 20 voxels; coverage under the analysis's min_coverage"
     assert said(table["flags"]) == ["", few, "tSNR under 20", few]
 
 
