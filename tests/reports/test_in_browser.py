@@ -138,11 +138,18 @@ def test_every_link_resolves(either: Opened) -> None:
     assert top < either.page.viewport_size["height"]
 
 
+def unfolded_pairs(its: Opened) -> object:
+    """The folded table of pairs, opened: the page builds it on `toggle`, which comes after the click returns."""
+    folded = its.page.locator("details", has_text="Models compared in pairs")
+    folded.locator("summary").click()
+    folded.locator("table").wait_for(state="visible")
+    return folded
+
+
 def test_a_hostile_name_is_text(group: Opened) -> None:
     assert SCRIPT in group.page.inner_text("main")
     assert group.page.evaluate("document.scripts.length") == 1
-    folded = group.page.locator("details", has_text="Models compared in pairs")
-    folded.locator("summary").click()
+    folded = unfolded_pairs(group)
     assert SCRIPT in folded.inner_text()
     assert folded.locator("option", has_text=SCRIPT).count() == 2  # of model_a and of model_b
     assert group.complaints == []
@@ -157,8 +164,7 @@ def column(folded: object, name: str) -> list[str]:
 
 def test_the_table_of_pairs_sorts_and_filters(made_up, group: Opened) -> None:
     analysis = made_up.analysis
-    folded = group.page.locator("details", has_text="Models compared in pairs")
-    folded.locator("summary").click()
+    folded = unfolded_pairs(group)
     regions, modes = len(analysis.region_names), len(analysis.modes)
     total = regions * modes * len(analysis.fits) * 3  # three pairs of three models
     assert len(column(folded, "t")) == total
@@ -184,8 +190,7 @@ def test_the_table_of_pairs_sorts_and_filters(made_up, group: Opened) -> None:
 
 def test_without_scripts_the_table_is_plain_and_whole(browser, made_up, pages) -> None:
     its = opened(browser, pages["group"], java_script_enabled=False)
-    folded = its.page.locator("details", has_text="Models compared in pairs")
-    folded.locator("summary").click()
+    folded = unfolded_pairs(its)
     analysis = made_up.analysis
     rows = len(analysis.region_names) * len(analysis.modes) * len(analysis.fits) * 3
     assert folded.locator("tbody tr:visible").count() == rows
