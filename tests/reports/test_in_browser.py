@@ -139,7 +139,7 @@ def test_every_link_resolves(either: Opened) -> None:
 
 
 def unfolded_pairs(its: Opened) -> object:
-    """The folded table of pairs, opened: the page builds it on `toggle`, which comes after the click returns."""
+    """Open the folded table of pairs: the page builds it on `toggle`, after the click returns."""
     folded = its.page.locator("details", has_text="Models compared in pairs")
     folded.locator("summary").click()
     folded.locator("table").wait_for(state="visible")
