@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -160,7 +161,7 @@ def denoised(series: Floats, rng: np.random.Generator, folder: Path) -> Floats:
 
 def make_study(setting: Setting, seed: int) -> list[RunRDMs]:
     """Make all RDMs of a study; every participant sees the same film."""
-    rng = np.random.default_rng([seed, 7])
+    rng = np.random.default_rng([seed, _own_seed(setting)])
     runs = []
     mixing = rng.standard_normal((setting.participants, UNITS, 60)) / UNITS**0.5
     with TemporaryDirectory() as folder:
@@ -180,6 +181,11 @@ def make_study(setting: Setting, seed: int) -> list[RunRDMs]:
             targets = np.array(brains)[None]
             runs.append(RunRDMs(str(run + 1), models, targets, REPETITION_TIME))
     return runs
+
+
+def _own_seed(setting: Setting) -> int:
+    """Give each setting films, noise and shifts of its own, so that their shares are independent."""
+    return crc32(repr(setting).encode())
 
 
 def _n_black(setting: Setting) -> int:
@@ -210,7 +216,8 @@ def analysis_of(setting: Setting, fits: tuple[str, ...] = ("ols", "ridge")) -> A
 def tested(runs: list[RunRDMs], setting: Setting, seed: int) -> pd.DataFrame:
     """Every p of one study: mode, fit, model, r, p_null, p_null_max, p_t, p_t_one_sided."""
     analysis = analysis_of(setting)
-    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, seed).drop(
+    shift_seed = int(np.random.SeedSequence([seed, _own_seed(setting)]).generate_state(1)[0])
+    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, shift_seed).drop(
         columns=["roi", "note"]
     )
     parts = []
