@@ -19,6 +19,6 @@ Label = Annotated[str, Field(pattern="^[0-9a-zA-Z]+$")]  # of a BIDS entity
 
 
 class Part(BaseModel):
-    """A part of the file: unknown keys are errors, and nothing changes after reading."""
+    """A part of the file: unknown keys are errors, numbers are finite, and nothing changes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from bidsapp.analysis.part import Label, NonNegative, Part, Positive
 
@@ -84,7 +84,7 @@ class Contrast(Part):
 
     plus: tuple[str, ...] = ()
     minus: tuple[str, ...] = ()
-    weights: dict[str, FiniteFloat] | None = None
+    weights: dict[str, float] | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -131,17 +131,20 @@ def _check(raw: Floats, design: NuisanceDesign, bold: Path) -> None:
         )
 
 
-def autocorrelation(series: Floats, repetition_time: float, lags_s: Sequence[float]) -> Floats:
+def whole_lags(lags_s: Sequence[float], repetition_time: float) -> list[int]:
+    """Return the whole numbers of volumes nearest to lags in seconds, at least 1, each once."""
+    return list(dict.fromkeys(max(1, round(lag / repetition_time)) for lag in lags_s))
+
+
+def autocorrelation(series: Floats, lags: Sequence[int]) -> Floats:
     """Return the temporal autocorrelation, averaged over voxels.
 
     Parameters
     ----------
     series
         (n_volumes, n_voxels); a row that is not finite is a censored volume.
-    repetition_time
-        Seconds.
-    lags_s
-        Lags in seconds; each is taken at the nearest whole number of volumes.
+    lags
+        Volumes; see `whole_lags`.
 
     Returns
     -------
@@ -152,7 +155,7 @@ def autocorrelation(series: Floats, repetition_time: float, lags_s: Sequence[flo
     """
     values = np.asarray(series, np.float64)
     left = np.asarray(np.isfinite(values).all(axis=1))
-    return np.array([_at_lag(values, left, round(lag / repetition_time)) for lag in lags_s])
+    return np.array([_at_lag(values, left, lag) for lag in lags])
 
 
 def _at_lag(values: Floats, left: Bools, lag: int) -> float:

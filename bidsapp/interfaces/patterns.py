@@ -18,7 +18,13 @@ from nipype.interfaces.base import (
 from bidsapp.analysis.spec import Denoise, Dissimilarity
 from bidsapp.arrays import Bools, Floats
 from bidsapp.brain.denoise import NuisanceDesign, nuisance_design
-from bidsapp.brain.patterns import RegionPatterns, Smoothing, autocorrelation, region_patterns
+from bidsapp.brain.patterns import (
+    RegionPatterns,
+    Smoothing,
+    autocorrelation,
+    region_patterns,
+    whole_lags,
+)
 from bidsapp.confounds import read_confounds
 from bidsapp.dataset.derivatives import (
     OutputTree,
@@ -89,7 +95,7 @@ class BrainRDMs(SimpleInterface):
         onsets = np.arange(n_volumes) * inputs.repetition_time + inputs.start_time
         descriptors = {"participant": inputs.entities["sub"], "run": inputs.entities["run"]}
         write_rdms(path, rdms, names, "region", onsets, descriptors, dissimilarity)
-        quality = region_rows(patterns, inputs.entities["run"], inputs.repetition_time)
+        quality = region_rows(patterns, inputs.entities["run"])
         described = {
             "CensoredVolumes": np.flatnonzero(design.censored),
             "Confounds": _confounds(design),
@@ -122,20 +128,17 @@ class BrainRDMs(SimpleInterface):
 
     def _autocorrelation(self, patterns: RegionPatterns) -> pd.DataFrame:
         inputs = self.inputs
+        lags = whole_lags(inputs.lags_s, inputs.repetition_time)
         rows = [
             {
                 "roi": name,
                 "run": inputs.entities["run"],
-                "lag_s": lag,
+                "lag_s": lag * inputs.repetition_time,
                 "r": r,
                 "note": _why_no_r(series.shape[1], r),
             }
             for name, series in patterns.series.items()
-            for lag, r in zip(
-                inputs.lags_s,
-                autocorrelation(series, inputs.repetition_time, inputs.lags_s),
-                strict=True,
-            )
+            for lag, r in zip(lags, autocorrelation(series, lags), strict=True)
         ]
         return pd.DataFrame(rows, columns=list(describe("autocorrelation", "participant")))
 

@@ -42,7 +42,8 @@ def frame_pairs(
 
     Of each mode, component and sign, the best `N_PAIRS` pairs that the mode compares, taken
     greedily: a pair is passed over when one of its volumes is nearer than `APART_S` to a volume of
-    a pair already taken from the same run.
+    a pair already taken from the same run. Volumes whose film the next run shows again are left
+    out in both modes, so that no two moments are listed twice.
 
     Parameters
     ----------
@@ -71,6 +72,7 @@ def frame_pairs(
             first, second = rows[pairs.index], columns[pairs.index]
             apart = lag_in_volumes(APART_S, run.repetition_time)
             loadings = pair_loadings(run.models, pairs, mode, its, LISTED_COMPONENTS)
+            loadings[:, second >= pairs.n_volumes - run.trim_end] = np.nan  # film shown again
             for component, sign in product(range(LISTED_COMPONENTS), SIGNS):
                 own = loadings[component] * (1 if sign == "high" else -1)
                 for i in _apart(own, first, second, apart):
@@ -79,7 +81,7 @@ def frame_pairs(
                     kept[mode, component, sign].append(FramePair(mode, component, sign, *pair))
     best: list[FramePair] = []
     for (_, _, sign), its_pairs in kept.items():
-        # Runs do not hinder each other, so the best of all are the best of each, merged.
+        # Runs share no film, so none hinders another: the best of all are those of each, merged.
         its_pairs.sort(key=lambda pair: pair.loading, reverse=sign == "high")
         best += its_pairs[:N_PAIRS]
     return best

@@ -18,11 +18,11 @@ import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.columns import Columns, Preparation, prepare
+from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import n_volumes_of, volume_defined
 
 BLOCK_PAIRS = 8192
-_COLLINEAR = 1e-6  # variance of a mixture of nuisance columns, relative, that says nothing new
 _BIN_NOISE = 1e-6  # variance left in some lags, relative to all lags, that float32 products resolve
 
 
@@ -162,7 +162,7 @@ def lag_products(
     pairs: PairSet,
     min_lags: Sequence[int],
     run: str,
-    nuisance: Floats | None = None,
+    nuisance: LagRegressors | None = None,
 ) -> tuple[RunProducts, ...]:
     """Centred products for several least lags, from one pass over the pairs.
 
@@ -173,8 +173,8 @@ def lag_products(
     min_lags
         Volumes. Each gives one result: that of the pairs whose lag is at least so long.
     nuisance
-        Shape (k, n_pairs of the whole run): columns regressed out, with an intercept, of all others
-        (see `bidsapp.rsa.lag_regressors`); None for none. Means are then 0, as those of residuals.
+        Curves regressed out, with an intercept, of all columns over the pairs of each result; None
+        for none. Means are then 0, as those of residuals.
 
     Returns
     -------
@@ -191,7 +191,7 @@ def mode_products(
     far: PairSet,
     min_lags: Sequence[int],
     run: str,
-    nuisance: Floats | None = None,
+    nuisance: LagRegressors | None = None,
 ) -> tuple[tuple[RunProducts, ...], RunProducts]:
     """Centred products for several least lags, and lag-centred ones of some pairs, in one pass.
 
@@ -210,21 +210,21 @@ def mode_products(
         As `run_products` gives for ``far``; ``nuisance`` plays no part in it.
     """
     p, shape = len(models), targets.shape[:2]
-    extra = models[:0] if nuisance is None else nuisance
     near = pairs.without(far)
-    columns = prepare((models, extra, targets.reshape(-1, targets.shape[-1])), near, far)
+    columns = prepare((models, targets.reshape(-1, targets.shape[-1])), near, far)
     lags = sorted({0, *min_lags})
     bins = [
-        _both_sums(columns, (near, far), bounds, p + len(extra), shape)
+        _both_sums(columns, (near, far), bounds, p, shape)
         for bounds in reversed(list(pairwise([*lags, pairs.n_volumes])))
     ]
     tails = dict(zip(reversed(lags), accumulate(every for every, _ in bins), strict=True))
+    explained = {} if nuisance is None else _explained(columns, (near, far), nuisance, min_lags)
+    scaling = columns.mean, columns.sd
     return (
         tuple(
-            _correlations(tails[lag], (columns.mean, columns.sd), pairs, run, len(extra))
-            for lag in min_lags
+            _correlations(tails[lag], scaling, pairs, run, explained.get(lag)) for lag in min_lags
         ),
-        _far_correlations(reduce(add, (apart for _, apart in bins)), columns, far, run, p),
+        _far_correlations(reduce(add, (apart for _, apart in bins)), columns, far, run),
     )
 
 
@@ -257,14 +257,37 @@ def _between(lag: Ints, lags: tuple[int, int]) -> slice:
     return slice(int(start), int(stop))
 
 
-def _far_correlations(sums: _Sums, columns: Columns, far: PairSet, run: str, p: int) -> RunProducts:
-    """Give lag-centred products of p layers, without the nuisance columns that follow them."""
+def _explained(
+    columns: Columns,
+    pairs: tuple[PairSet, PairSet],
+    nuisance: LagRegressors,
+    min_lags: Sequence[int],
+) -> dict[int, Floats]:
+    """Give the mean products of columns with curves orthonormal over the pairs of each least lag.
+
+    The curves depend on the lag alone, so the sums of a column at each lag are all that is needed.
+    """
+    near, far = pairs
+    sums, n = np.zeros((len(columns.sd), near.n_volumes)), np.zeros(near.n_volumes, np.int64)
+    starts, counts = near.lag_groups
+    sums[:, near.lag[starts]] = np.add.reduceat(columns.near, starts, axis=1, dtype=np.float64)
+    n[near.lag[starts]] = counts
+    starts, counts = far.lag_groups
+    sums[:, far.lag[starts]] += columns.lag_mean * counts
+    n[far.lag[starts]] += counts
+    explained: dict[int, Floats] = {}
+    for least in min_lags:
+        lag = np.flatnonzero(n)
+        lag = lag[lag >= least]
+        explained[least] = sums[:, lag] @ nuisance.basis(lag, n[lag]).T / max(n[lag].sum(), 1)
+    return explained
+
+
+def _far_correlations(sums: _Sums, columns: Columns, far: PairSet, run: str) -> RunProducts:
+    """Give lag-centred products."""
     _, counts = far.lag_groups
     mean = columns.mean + columns.sd * (columns.lag_mean @ counts) / max(far.n_pairs, 1)
-    without = slice(p, len(sums.xx))
-    own = replace(sums, x=sums.x[:p], xx=sums.xx[:p, :p], xy=sums.xy[:, :p])
-    scaling = np.delete(mean, without), np.delete(columns.sd, without)
-    return _correlations(own, scaling, far, run, least=0.0)
+    return _correlations(sums, (mean, columns.sd), far, run, least=0.0)
 
 
 def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
@@ -295,29 +318,30 @@ def _correlations(
     scaling: tuple[Floats, Floats],
     pairs: PairSet,
     run: str,
-    n_nuisance: int = 0,
+    explained: Floats | None = None,
     least: float = _BIN_NOISE,
 ) -> RunProducts:
     """Centre over the summed pairs (some lags have means of their own), partial out, and scale.
 
-    ``scaling`` is the mean and SD that columns had before; ``least`` the variance, relative to
-    that, under which a column is constant.
+    ``scaling`` is the mean and SD that columns had before; ``explained`` their products with
+    orthonormal nuisance, if any; ``least`` the variance, relative to that before, under which a
+    column is constant.
     """
-    n, n_columns = sums.n_pairs, len(sums.xx)
+    n, p = sums.n_pairs, len(sums.xx)
     shape = sums.yy.shape[:2]
     if not n:
-        return _nothing(n_columns - n_nuisance, shape, pairs, run)
+        return _nothing(p, shape, pairs, run)
     mean, sd = scaling
     x, y = sums.x / n, (sums.y / n).reshape(shape)
     xx: Floats = sums.xx / n - np.outer(x, x)
-    xy: Floats = sums.xy.reshape(*shape, n_columns) / n - y[:, :, None] * x
+    xy: Floats = sums.xy.reshape(*shape, p) / n - y[:, :, None] * x
     yy: Floats = sums.yy / n - y[:, :, None] * y[:, None, :]
-    p = n_columns - n_nuisance
-    x_mean, y_mean = mean[:p] + sd[:p] * x[:p], mean[n_columns:].reshape(shape)
-    x_sd, y_sd = sd[:p], sd[n_columns:].reshape(shape)
+    x_mean, y_mean = mean[:p] + sd[:p] * x, mean[p:].reshape(shape)
+    x_sd, y_sd = sd[:p], sd[p:].reshape(shape)
     y_mean = y_mean + y_sd * y
-    if n_nuisance:
-        xx, xy, yy = _partialled(xx, xy, yy, p)
+    if explained is not None:  # Frisch and Waugh (1933)
+        of_x, of_y = explained[:p], explained[p:].reshape(*shape, -1)
+        xx, xy, yy = xx - of_x @ of_x.T, xy - of_y @ of_x.T, yy - of_y @ of_y.swapaxes(1, 2)
         x_mean, y_mean = 0.0 * x_mean, 0.0 * y_mean
     x_scale = _scale(np.diag(xx), least)
     y_scale = _scale(np.diagonal(yy, axis1=1, axis2=2), least)
@@ -337,15 +361,6 @@ def _correlations(
         y_sd=np.where(present, y_sd * y_scale, np.nan),
         present=present,
     )
-
-
-def _partialled(xx: Floats, xy: Floats, yy: Floats, p: int) -> tuple[Floats, Floats, Floats]:
-    """Regress the columns from ``p`` on out of all others (Frisch and Waugh 1933), by products."""
-    values, vectors = np.linalg.eigh(xx[p:, p:])
-    kept = values > _COLLINEAR * values[-1]
-    root = vectors[:, kept] / np.sqrt(values[kept])
-    x, y = xx[:p, p:] @ root, xy[..., p:] @ root
-    return xx[:p, :p] - x @ x.T, xy[..., :p] - y @ x.T, yy - y @ y.swapaxes(1, 2)
 
 
 def _scale(variance: Floats, least: float) -> Floats:

@@ -14,9 +14,6 @@ from bidsapp.rsa import nonnegative
 
 EIGENVALUE_CUT = 1e-7
 """Eigenvalues of ``xx`` under this part of the largest are noise of float32 products."""
-_LEAST_NORM = 1e-10
-"""Part of the largest eigenvalue that stands for those cut in nnls: small enough not to matter for
-the prediction, large enough to choose the weights of least norm."""
 
 
 def ols(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
@@ -126,7 +123,8 @@ def nnls(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
     -------
     weights : Floats
         Shape (..., T, p), none negative; see `bidsapp.rsa.nonnegative`. Where eigenvalues were cut,
-        within 1e-5 of the least-norm weights, relative to the largest.
+        their directions count as if they were just at the cut; copies of a layer share its weight
+        to 1e-5, relative to the largest.
     cut : Bools
         Shape (...): whether eigenvalues were cut (see `EIGENVALUE_CUT`).
     """
@@ -143,10 +141,15 @@ def nnls(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
 
 
 def _without_cut(values: Floats, vectors: Floats, kept: Bools, xy: Floats) -> tuple[Floats, Floats]:
-    """Replace the cut eigenvalues by one that makes weights of least norm the only solution."""
-    least = _LEAST_NORM * max(float(values[-1]), 1.0 - float(kept.any()))
+    """Raise the cut eigenvalues to the cut, and leave targets nothing in their directions.
+
+    Were these directions free, weights that may not be negative would go far along them to be
+    allowed elsewhere, and predict noise. At the most variance that noise can hide they cost what
+    they may, and of weights that predict alike those of least norm are the only solution.
+    """
+    least = EIGENVALUE_CUT * max(float(values[-1]), 1.0 - float(kept.any()))
     within = vectors[:, kept]
-    xx = (within * values[kept]) @ within.T + least * np.eye(len(values))
+    xx = (vectors * np.where(kept, values, least)) @ vectors.T
     return xx, xy @ within @ within.T
 
 

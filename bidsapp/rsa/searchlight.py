@@ -19,6 +19,9 @@ from bidsapp.rsa.similarity import similarity
 BATCH = 64  # spheres whose RDMs are held at once, by each thread
 _SECONDS_PER_PAIR = 4.5e-8  # and run, sphere: measured, see docs/methods.md
 _SECONDS_PER_LAYER_PAIR = 1.0e-10
+_SERIES_BYTES = 4  # of a voxel and volume
+_DENOISING_BYTES = 32  # likewise, of the run that is denoised: its copies, most of them float64
+_BATCH_BYTES = 16  # of a sphere and pair: RDMs, and as columns made ready
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,24 @@ def expected_seconds(
     pairs = sum(n * (n - 1) // 2 for n in n_volumes)
     each = pairs * (_SECONDS_PER_PAIR + n_layers * _SECONDS_PER_LAYER_PAIR)
     return n_centres * each / n_threads
+
+
+def expected_bytes(
+    n_voxels: int, n_volumes: Sequence[int], n_layers: int, n_threads: int = 1
+) -> int:
+    """Estimate the memory of `searchlight` and of what reads its voxels, a run at a time.
+
+    Parameters
+    ----------
+    n_voxels
+        Of the brain.
+    n_volumes, n_layers, n_threads
+        As in `expected_seconds`.
+    """
+    pairs = [n * (n - 1) // 2 for n in n_volumes]
+    held = _SERIES_BYTES * n_voxels * sum(n_volumes) + 4 * n_layers * sum(pairs)
+    denoised = _DENOISING_BYTES * n_voxels * max(n_volumes)
+    return held + max(denoised, n_threads * _BATCH_BYTES * BATCH * max(pairs))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.columns import Preparation, standardise
 from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
-from bidsapp.rsa.lag_regressors import lag_regressors
+from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import PairSet, condensed_index
 from bidsapp.rsa.study import RunRDMs, cohorts_of, same_volumes
@@ -84,7 +84,7 @@ def shifted_products(
     pairs: PairSet,
     preparation: Preparation,
     run: str,
-    nuisance: Floats | None = None,
+    nuisance: LagRegressors | None = None,
 ) -> ShiftedProducts:
     """Multiply a run's brain RDMs with its models shifted by every number of volumes.
 
@@ -105,7 +105,7 @@ def shifted_products(
         return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32))
     columns = standardise((models, targets.reshape(-1, targets.shape[-1])), pairs, preparation)
     if nuisance is not None:
-        columns = _without(columns, standardise((nuisance,), pairs, preparation))
+        columns = _without(columns, pairs, nuisance)
     spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
     for ring, weight in _rings(pairs, len(columns)):
         waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency, column, lag
@@ -115,11 +115,13 @@ def shifted_products(
     return ShiftedProducts(unshifted, xy.astype(np.float32))
 
 
-def _without(columns: Floats, nuisance: Floats) -> Floats:
-    """Regress nuisance columns out of others and scale what is left to unit variance."""
-    left, values, _ = np.linalg.svd(nuisance.T, full_matrices=False)
-    basis = left[:, values > 1e-3 * values[0]].T
-    rest = columns - (columns @ basis.T) @ basis
+def _without(columns: Floats, pairs: PairSet, nuisance: LagRegressors) -> Floats:
+    """Regress curves over the lag out of columns and scale what is left to unit variance."""
+    starts, counts = pairs.lag_groups
+    basis = nuisance.basis(pairs.lag[starts], counts)
+    sums = np.add.reduceat(columns, starts, axis=1, dtype=np.float64)
+    fitted = sums @ basis.T / pairs.n_pairs @ basis
+    rest = columns - np.repeat(fitted.astype(np.float32), counts, axis=1)
     spread = np.sqrt(np.mean(rest**2, axis=1, keepdims=True))
     scaled: Floats = np.divide(rest, spread, out=np.zeros_like(rest), where=spread > 1e-3)
     return scaled
@@ -223,7 +225,7 @@ def _shifted(
     least_s, regressors_s = lags_s
     pairs = mode_pairs(run, mode, least_s, defined)
     nuisance = (
-        lag_regressors(len(defined), run.repetition_time, regressors_s)
+        LagRegressors(run.repetition_time, regressors_s)
         if mode == "replicate" and regressors_s
         else None
     )

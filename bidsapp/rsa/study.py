@@ -13,7 +13,7 @@ import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.gram import RunProducts, defined_volumes, mode_products
-from bidsapp.rsa.lag_regressors import lag_regressors
+from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.pairs import lag_in_volumes
 
@@ -202,9 +202,9 @@ def _in_all(defined: Bools) -> Bools:
 
 
 def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _RunPart:
-    tr, n = run.repetition_time, len(defined)
+    tr = run.repetition_time
     lags = [lag_in_volumes(lag, tr) for lag in (0.0, *lags_s.curve)]
-    nuisance = lag_regressors(n, tr, lags_s.regressors) if lags_s.regressors else None
+    nuisance = LagRegressors(tr, lags_s.regressors) if lags_s.regressors else None
     every = mode_pairs(run, "replicate", lags_s.least, defined)
     far = mode_pairs(run, "robust", lags_s.least, defined)
     (plain, *at_lags), robust = mode_products(

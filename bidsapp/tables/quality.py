@@ -28,7 +28,7 @@ LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"
 
 
-def region_rows(patterns: RegionPatterns, run: str, repetition_time: float) -> list[Row]:
+def region_rows(patterns: RegionPatterns, run: str) -> list[Row]:
     """Say of each region of a run how many voxels its RDM rests on, and how good they are.
 
     The rows become the tables' and, under other names, the sidecar's of the run's RDMs.
@@ -40,7 +40,7 @@ def region_rows(patterns: RegionPatterns, run: str, repetition_time: float) -> l
             "n_voxels": series.shape[1],
             "constant_voxels": patterns.dropped[name],
             "tsnr": patterns.tsnr[name],
-            "lag1_r": float(autocorrelation(series, repetition_time, [repetition_time])[0]),
+            "lag1_r": float(autocorrelation(series, [1])[0]),
         }
         for name, series in patterns.series.items()
     ]

@@ -16,6 +16,7 @@ from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.landing import check_landing, participant_transforms, template_points
 from bidsapp.workflows.masks import check_masks
 from bidsapp.workflows.models import made_repetition_time
+from bidsapp.workflows.searchlight import check_searchlight
 
 
 def usable_inputs(settings: Settings, analysis: Analysis) -> Inputs:
@@ -25,6 +26,8 @@ def usable_inputs(settings: Settings, analysis: Analysis) -> Inputs:
     ------
     InputError
         The dataset or its derivatives are absent, or no participant can be analysed.
+    UsageError
+        A participant's searchlight takes more memory than is allowed.
     """
     models_tr = made_repetition_time(settings, analysis)
     points = template_points(settings, analysis)
@@ -37,7 +40,9 @@ def usable_inputs(settings: Settings, analysis: Analysis) -> Inputs:
         every = points_by_space([*points.items(), *masks.points.items()])
         return check_landing(usable, transforms, every, settings.output_space)
 
-    return find_inputs(settings, analysis, check=check)
+    found = find_inputs(settings, analysis, check=check)
+    check_searchlight(settings, analysis, found.participants)
+    return found
 
 
 def check_participant(

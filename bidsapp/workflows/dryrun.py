@@ -5,8 +5,6 @@ Of the libraries that steps run with (nipype, torch) none is imported unless it 
 
 from collections.abc import Collection, Iterator, Mapping
 
-import numpy as np
-
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.fmriprep import ParticipantInputs
 from bidsapp.settings import Settings
@@ -22,6 +20,7 @@ from bidsapp.workflows.found import describe_participant
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.models import layers_of, missing_models
 from bidsapp.workflows.planning import check_makeable, plan_models
+from bidsapp.workflows.searchlight import searchlight_gb
 
 _Missing = Mapping[str, Collection[str]]  # run to models
 
@@ -197,9 +196,9 @@ def _searchlight(
     n_layers = sum(len(layers_of(settings, analysis, model)) for model in analysis.mapped_models)
     volumes = [run.n_volumes for run in person.movie]
     seconds = expected_seconds(n_centres, volumes, n_layers, settings.nprocs)
-    gigabytes = float(np.count_nonzero(brain)) * sum(volumes) * 4 / 1e9
+    gigabytes = searchlight_gb(settings, analysis, person)
     most = "at most " if spec.centres == "regions" else ""
     yield (
         f"  sub-{person.participant}: {most}{n_centres} spheres in about {seconds / 60:.2g} min "
-        f"on {settings.nprocs} cores; {gigabytes:.2g} GB of voxels in memory"
+        f"on {settings.nprocs} cores; {gigabytes:.2g} GB of memory"
     )

@@ -8,6 +8,8 @@ from pydantic import ValidationError
 from bidsapp.analysis.spec import Analysis, default_analysis, differing_keys, read_analysis
 from bidsapp.errors import UsageError
 
+INF = float("inf")
+
 
 @pytest.fixture
 def content():
@@ -107,6 +109,9 @@ def mask(content, **keys):
         (lambda c: mask(c, name="FFA"), ["region is listed twice"]),
         (lambda c: mask(c, threshold=0), ["threshold", "greater than 0"]),
         (lambda c: c["robust"].update(min_lag_s="long"), ["robust.min_lag_s"]),
+        (lambda c: c["statistics"].update(lag_curve_s=[INF]), ["lag_curve_s.0", "finite"]),
+        (lambda c: c.update(replicate={"lag_regressors_s": [INF]}), ["regressors_s.0", "finite"]),
+        (lambda c: c["functional"].update(min_peak_z=INF), ["functional.min_peak_z", "finite"]),
         (lambda c: c.update(comparators={"methods": ["cka", "cka"]}), ["comparator", "twice"]),
         (lambda c: c.update(comparators={"methods": ["tau"]}), ["methods.0", "'tau-a'"]),
         (lambda c: c.update(comparators={"regions": ["X1"]}), ["comparators.regions", "'X1'"]),

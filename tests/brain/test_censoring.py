@@ -168,13 +168,13 @@ def test_autocorrelation_takes_pairs_of_volumes_left() -> None:
     series = np.random.default_rng(0).normal(size=(N, 5)).cumsum(axis=0)
     censored = np.zeros(N, bool)
     censored[[0, 7, 8, 25, N - 1]] = True
-    found = autocorrelation(np.where(censored[:, None], np.nan, series), 2.0, [2.0, 6.0])
+    found = autocorrelation(np.where(censored[:, None], np.nan, series), [1, 3])
     for value, lag in zip(found, (1, 3), strict=True):
         first = [i for i in range(N - lag) if not censored[[i, i + lag]].any()]
         later = [i + lag for i in first]
         each = [np.corrcoef(voxel[first], voxel[later])[0, 1] for voxel in series.T]
         assert value == pytest.approx(np.mean(each), abs=1e-12)
-    assert np.isnan(autocorrelation(np.full((N, 5), np.nan), 2.0, [2.0])).all()
+    assert np.isnan(autocorrelation(np.full((N, 5), np.nan), [1])).all()
 
 
 def test_fmripreps_own_outliers_are_censored_volumes(tmp_path: Path) -> None:

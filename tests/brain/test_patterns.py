@@ -7,7 +7,7 @@ from nilearn.masking import apply_mask
 
 from bidsapp.brain.carpet import carpet
 from bidsapp.brain.denoise import NuisanceDesign, residuals
-from bidsapp.brain.patterns import autocorrelation, read_voxels, region_patterns
+from bidsapp.brain.patterns import autocorrelation, read_voxels, region_patterns, whole_lags
 from bidsapp.errors import InputError
 
 SHAPE = (8, 7, 6)
@@ -144,11 +144,19 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
 
 def test_autocorrelation_is_numpys() -> None:
     series = np.random.default_rng(0).normal(size=(50, 6)).cumsum(axis=0)
-    found = autocorrelation(series, 2.0, [2.0, 3.1, 10.0, 94.0, 96.0, 400.0])
+    found = autocorrelation(series, [1, 2, 5, 47, 48, 200])
     for value, lag in zip(found[:4], (1, 2, 5, 47), strict=True):
         each = [np.corrcoef(voxel[:-lag], voxel[lag:])[0, 1] for voxel in series.T]
         assert value == pytest.approx(np.mean(each), abs=1e-12)
     assert np.isnan(found[4:]).all()
+
+
+@pytest.mark.parametrize(
+    ("repetition_time", "lags"),
+    [(2.0, [1, 2, 3, 5]), (3.0, [1, 2, 3]), (0.8, [1, 2, 5, 8, 12]), (30.0, [1])],
+)
+def test_lags_are_whole_volumes_each_once(repetition_time: float, lags: list[int]) -> None:
+    assert whole_lags([1.0, 2.0, 4.0, 6.0, 10.0], repetition_time) == lags
 
 
 def test_autocorrelation_of_known_noise() -> None:
@@ -156,13 +164,13 @@ def test_autocorrelation_of_known_noise() -> None:
     series = np.zeros((2000, 20))
     for t in range(1, len(series)):
         series[t] = 0.5 * series[t - 1] + rng.normal(size=20)
-    found = autocorrelation(series, 2.0, [2.0, 4.0, 20.0])
+    found = autocorrelation(series, [1, 2, 10])
     np.testing.assert_allclose(found, [0.5, 0.25, 0.0], atol=0.02)
 
 
 def test_autocorrelation_without_voxels_or_variance() -> None:
-    assert np.isnan(autocorrelation(np.empty((50, 0)), 2.0, [2.0])).all()
-    assert np.isnan(autocorrelation(np.ones((50, 3)), 2.0, [2.0])).all()
+    assert np.isnan(autocorrelation(np.empty((50, 0)), [1])).all()
+    assert np.isnan(autocorrelation(np.ones((50, 3)), [1])).all()
 
 
 def test_the_carpet_takes_voxels_of_each_region_in_sds_as_measured() -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from rsa_plain import prepared_columns
 
 from bidsapp.rsa.gram import defined_volumes, lag_products, mode_products, run_products
+from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.pairs import all_pairs, lagged_pairs
 from bidsapp.rsa.rdm import to_square
 
@@ -54,7 +55,7 @@ def test_one_pass_gives_both_modes_however_much_depends_on_lag():
     columns[3:] += 0.3 * columns[:1]
     columns[::2, pairs.index] += np.cos(pairs.lag / 40.0)  # most of the variance
     columns = columns.astype(np.float32)
-    nuisance = rng.normal(size=(1, columns.shape[1]))
+    nuisance = LagRegressors(2.0, (4.0,))
     centred, lag_centred = mode_products(
         columns[:3], columns[3:].reshape(2, 2, -1), pairs, far, min_lags, "1"
     )

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from bidsapp.rsa.rdm import DISTANCES, correlation_distance
-from bidsapp.rsa.searchlight import BATCH, Sphering, VoxelRun, expected_seconds, searchlight
+from bidsapp.rsa.searchlight import (
+    BATCH,
+    Sphering,
+    VoxelRun,
+    expected_bytes,
+    expected_seconds,
+    searchlight,
+)
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 
@@ -180,3 +187,11 @@ def test_expected_time_grows_with_spheres_and_pairs():
     assert expected_seconds(200, (400, 400), 10) == pytest.approx(2 * once)
     assert expected_seconds(100, (400, 400), 10, n_threads=4) == pytest.approx(once / 4)
     assert expected_seconds(100, (800, 800), 10) > 3.9 * once
+
+
+def test_expected_memory_is_that_of_the_paper_and_grows_with_what_is_held():
+    volumes = (451, 441, 438, 488, 462, 439, 542, 338)
+    assert expected_bytes(60_000, volumes, 11) / 1e9 == pytest.approx(0.9 + 1.0, abs=0.15)
+    plain, more = (expected_bytes(60_000, volumes, layers) for layers in (11, 12))
+    assert more - plain == 4 * sum(n * (n - 1) // 2 for n in volumes)  # one RDM, float32
+    assert expected_bytes(60_000, volumes, 11, n_threads=64) > 5 * 1e9

@@ -51,7 +51,7 @@ def said(column: pd.Series) -> list[str]:
 
 
 def test_regions_are_joined_and_flagged() -> None:
-    rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(15.0), "2", 2.0)]
+    rows = [*region_rows(patterns(), "1"), *region_rows(patterns(15.0), "2")]
     table = quality_table(rows, runs(0.2, 0.6), regions(), {"atlas": 0.6})
     assert list(table["roi"]) == ["FFA", "V1v", "FFA", "V1v"]
     assert list(table["n_voxels"]) == [80, 2, 80, 2]
@@ -75,7 +75,7 @@ def _design() -> NuisanceDesign:
 
 
 def test_group_rows() -> None:
-    rows = [*region_rows(patterns(), "1", 2.0), *region_rows(patterns(30.0), "2", 2.0)]
+    rows = [*region_rows(patterns(), "1"), *region_rows(patterns(30.0), "2")]
     its_runs = runs(0.2, 0.6, 0.9)  # the third was left out: no region has a row in it
     known = {"01": (its_runs, quality_table(rows, its_runs, regions(), {"atlas": 0.6})), "02": None}
     table = group_quality_table(known)

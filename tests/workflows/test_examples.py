@@ -74,6 +74,12 @@ def test_files_follow_the_session_of_their_run(sessions):
     assert validator_errors(sessions.out) == []
 
 
+def test_lags_of_the_autocorrelation_are_those_taken(sessions):
+    """Asked for are 2, 4, 6, 8, 10, 20 and 30 s; the TR is 1.5 s."""
+    table = read(sessions.out / "sub-01/func/sub-01_task-film_desc-autocorrelation_stats.tsv")
+    assert list(table["lag_s"].unique()) == [1.5, 4.5, 6.0, 7.5, 10.5, 19.5, 30.0]
+
+
 def test_an_empty_region_has_its_rows_and_a_note(sessions):
     """The tiny atlas has nothing in hV4."""
     folder = sessions.out / "sub-01" / "func"

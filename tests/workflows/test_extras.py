@@ -259,6 +259,18 @@ def test_regions_alone_and_what_it_will_take(study, moviersa):
     assert "comparators (cka)" in told.out
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_searchlight_larger_than_the_memory_is_refused_before_all_else(study, refused, dry):
+    study.change_analysis(searchlight={"models": ["pixels"]})
+    refused(
+        64,
+        "too little memory for the searchlight of sub-01",
+        "--mem-gb allows 0.0001 GB",
+        more=("--mem-gb", "0.0001", *dry),
+    )
+    assert not (study.out / "logs").exists()
+
+
 def test_an_unknown_layer_is_refused(study, refused):
     study.change_analysis(searchlight={"layers": {"pixels": ["conv9"]}})
     refused(64, "pixels has no layer 'conv9'", "it has pixels")
