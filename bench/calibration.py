@@ -184,7 +184,7 @@ def make_study(setting: Setting, seed: int) -> list[RunRDMs]:
 
 
 def _own_seed(setting: Setting) -> int:
-    """Give each setting films, noise and shifts of its own, so that their shares are independent."""
+    """Give each setting its own films, noise and shifts: their shares are then independent."""
     return crc32(repr(setting).encode())
 
 
