@@ -179,8 +179,8 @@ def find_participant(
     t1w = find_t1w(anatomy, space)
     if t1w is None:
         missing.append(f"no preprocessed T1w image of sub-{participant} in space {space}")
-    else:
-        image_facts(t1w)
+    elif image_facts(t1w).n_volumes > 1:
+        raise InputError(f"{t1w} holds several volumes, and a T1w image has one: make it again")
     return ParticipantInputs(
         participant=participant,
         localizer=localizer,

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, without_idle_axes
 from bidsapp.errors import InputError
 from bidsapp.files import read_whole
 
@@ -92,11 +92,14 @@ def check_first_volume(bold: Path, mask: Path) -> None:
     Raises
     ------
     InputError
-        The mask is empty, damaged or not finite, or the volume is damaged or not finite.
+        The mask is empty, damaged, not finite or of several volumes, or the first volume is damaged
+        or not finite.
     """
     with _readable(mask):
         kind: Any = type(nibabel.load(mask))
-        values = np.asarray(kind.from_bytes(read_whole(mask)).dataobj)
+        values = without_idle_axes(np.asarray(kind.from_bytes(read_whole(mask)).dataobj))
+    if values.ndim != 3:
+        raise InputError(f"{mask} holds several volumes, and a mask has one: run fMRIPrep again")
     if not np.isfinite(values).all():
         raise InputError(f"{mask} has values that are not finite: run fMRIPrep again")
     inside = values > 0

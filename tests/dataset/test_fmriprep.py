@@ -219,6 +219,17 @@ def test_mask_on_another_grid(tree: Tree, analysis: Analysis) -> None:
         find(tree, analysis)
 
 
+def test_a_mask_and_an_anatomy_may_be_a_series_of_one(tree: Tree, analysis: Analysis) -> None:
+    anatomy = tree.fmriprep / "sub-01" / "anat" / "sub-01_desc-preproc_T1w.nii.gz"
+    for path in (derivative(tree, "space-T1w_desc-brain_mask.nii.gz"), anatomy):
+        write_nifti(path, (*SHAPE, 1))
+        find(tree, analysis)
+        write_nifti(path, (*SHAPE, 2))
+        with pytest.raises(InputError, match=f"{path.name} holds several volumes"):
+            find(tree, analysis)
+        write_nifti(path, SHAPE)
+
+
 @pytest.mark.parametrize("rows", [19, 21])
 def test_confounds_of_another_length(tree: Tree, analysis: Analysis, rows: int) -> None:
     path = derivative(tree, "desc-confounds_timeseries.tsv")
