@@ -81,9 +81,10 @@ def measure(root: Path, participant: str, more: list[str]) -> dict[str, float]:
     for folder in (root / "out", root / "work"):
         shutil.rmtree(folder, ignore_errors=True)
     this = [sys.executable, "-m", "bench.full_size", str(root), "--participant", participant]
-    options = [*standin_options(root), "--skip-bids-validation", *more]
+    validated = [*standin_options(root), *more]  # once, by the level that runs first
+    options = [*validated, "--skip-bids-validation"]
     app = [sys.executable, "-m", "bidsapp", str(root / "bids"), str(root / "out")]
-    cost("stimulus", [*app, "stimulus", *options])
+    cost("stimulus", [*app, "stimulus", *validated])
     reading = cost("reading", [*this, "--part", "reading"])
     glm = cost("glm", [*this, "--part", "glm"])
     label = ["--participant-label", participant]

@@ -7,6 +7,8 @@ from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.filenames import parse_name
 from bidsapp.errors import InputError
 
+OWN_SPACES = frozenset({"T1w", "T2w"})  # a participant's; the others are templates'
+
 
 def find_anatomy(folder: Path, session: str | None) -> Path | None:
     """Return the folder of anatomical results: above the sessions, or in one of them.
@@ -52,7 +54,7 @@ def check_one_anatomy(folder: Path, sessions: Sequence[str | None], space: str) 
         Two sessions that are used have anatomical images of their own.
     """
     own = [name for name in dict.fromkeys(sessions) if _is_anatomy(folder / f"ses-{name}" / "anat")]
-    if space in ("T1w", "T2w") and len(own) > 1 and not _is_anatomy(folder / "anat"):
+    if space in OWN_SPACES and len(own) > 1 and not _is_anatomy(folder / "anat"):
         raise InputError(
             f"{folder} has anatomical results of its own in each of the sessions "
             f"{', '.join(map(str, own))}, whose spaces {space} are not aligned to each other: run "

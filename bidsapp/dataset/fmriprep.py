@@ -159,7 +159,7 @@ def find_participant(
     InputError
         The participant, a localizer run, a file that goes with a BOLD image, or every transform is
         missing; fewer than three movie runs are there; images are cut off; or repetition times,
-        numbers of volumes or grids do not fit.
+        numbers of volumes or grids do not fit (those of localizer runs must be one).
     """
     folder = derivatives / f"sub-{participant}"
     if not folder.is_dir():
@@ -179,8 +179,8 @@ def find_participant(
     t1w = find_t1w(anatomy, space)
     if t1w is None:
         missing.append(f"no preprocessed T1w image of sub-{participant} in space {space}")
-    else:
-        image_facts(t1w)
+    elif image_facts(t1w).n_volumes > 1:
+        raise InputError(f"{t1w} holds several volumes, and a T1w image has one: make it again")
     return ParticipantInputs(
         participant=participant,
         localizer=localizer,
@@ -244,7 +244,19 @@ def _localizer_runs(finder: RunFinder, analysis: Analysis) -> tuple[Preprocessed
             )
         runs.append(run)
     _check_equal_tr(runs)
+    _check_one_grid(runs)
     return tuple(runs)
+
+
+def _check_one_grid(runs: Sequence[PreprocessedRun]) -> None:
+    """Make sure that runs can be fitted together, voxel by voxel."""
+    for run in runs[1:]:
+        if not run.same_grid(runs[0]):
+            raise InputError(
+                f"{run.bold} lies on another grid than {runs[0].bold}, and localizer runs are "
+                "fitted together: name runs of one grid in localizer.runs, or take a template's "
+                "space with --output-space, in which fMRIPrep puts all runs on one grid"
+            )
 
 
 def _check_equal_tr(runs: Sequence[PreprocessedRun]) -> None:

@@ -9,9 +9,10 @@ import pandas as pd
 
 from bidsapp.analysis.regions import Side
 from bidsapp.analysis.spec import Hemisphere, MaskRegion, MaskRegions, Region
+from bidsapp.dataset.anatomy import OWN_SPACES
 from bidsapp.dataset.filenames import inherited_files, parse_name
 from bidsapp.dataset.textfiles import read_tsv
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ def find_given(
     InputError
         A pattern fits several files or needs a session that there is not, a file's name says
         another space than the analysis, or a label is unknown.
+    UsageError
+        One file is everyone's, and nothing says in which template.
     """
     files: dict[str, dict[Side, GivenFile]] = {}
     missing = []
@@ -77,7 +80,7 @@ def find_given(
                 )
                 continue
             files[region.name][side or "both"] = GivenFile(
-                path, _space(path, region, space), _number(path, root, region, side)
+                path, _space(path, region, side, space), _number(path, root, region, side)
             )
     return GivenFiles(files, tuple(missing))
 
@@ -107,7 +110,7 @@ def _find_one(root: Path, pattern: str, participant: str, session: str | None) -
     return found[0] if found else None
 
 
-def _space(path: Path, region: MaskRegion, space: str) -> str:
+def _space(path: Path, region: MaskRegion, side: Hemisphere | None, space: str) -> str:
     """Tell a file's space: what its name says, and the analysis must not say another."""
     name = parse_name(path)
     entities = {} if name is None else name.entities
@@ -116,6 +119,13 @@ def _space(path: Path, region: MaskRegion, space: str) -> str:
         raise InputError(
             f"{path} is in the space {stated} by its name, but the analysis says that region "
             f"{region.name} is in {region.space}: mend masks.regions, or rename the file"
+        )
+    one_for_all = "{participant}" not in region.file_of(side)
+    if one_for_all and space in OWN_SPACES and not (region.space or stated):
+        raise UsageError(
+            f"region {region.name} is {path} for everyone, and neither its name nor the analysis "
+            f"says its space, which cannot be each participant's own {space}: give "
+            "masks.regions.space, such as MNI152NLin6Asym"
         )
     return region.space or stated or space
 

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, without_idle_axes
 from bidsapp.errors import InputError
 from bidsapp.files import read_whole
 
@@ -92,11 +92,14 @@ def check_first_volume(bold: Path, mask: Path) -> None:
     Raises
     ------
     InputError
-        The mask is empty, damaged or not finite, or the volume is damaged or not finite.
+        The mask is empty, damaged, not finite or of several volumes, or the first volume is damaged
+        or not finite.
     """
     with _readable(mask):
         kind: Any = type(nibabel.load(mask))
-        values = np.asarray(kind.from_bytes(read_whole(mask)).dataobj)
+        values = without_idle_axes(np.asarray(kind.from_bytes(read_whole(mask)).dataobj))
+    if values.ndim != 3:
+        raise InputError(f"{mask} holds several volumes, and a mask has one: run fMRIPrep again")
     if not np.isfinite(values).all():
         raise InputError(f"{mask} has values that are not finite: run fMRIPrep again")
     inside = values > 0
@@ -132,27 +135,30 @@ def _repetition_time(header: Any) -> float | None:  # noqa: ANN401 (nibabel has 
 
 
 def _is_whole(path: Path, expected: int) -> bool:
-    """Tell whether ``path`` unpacks to at least ``expected`` bytes."""
+    """Tell whether ``path`` unpacks to at least ``expected`` bytes, and ends as it should."""
     with path.open("rb") as stream:
         if stream.read(2) != _GZIP_MAGIC:
             return path.stat().st_size >= expected
         stream.seek(-4, 2)
         stored = int.from_bytes(stream.read(4), "little")
-    return stored == expected % 2**32 or _unpacked_length(path) >= expected
+    return stored == expected % 2**32 or _unpacks_to(path, expected)
 
 
-def _unpacked_length(path: Path) -> int:
-    """Count the bytes that a gzip file of one or several members gives before it ends or breaks."""
-    length = 0
+def _unpacks_to(path: Path, expected: int) -> bool:
+    """Tell whether gzip's members, one or several, give so many bytes and the last one ends.
+
+    A member ends with the checksum and length of its content, without which no reader takes it.
+    """
+    length, ended = 0, False
     unpacker = zlib.decompressobj(wbits=31)
     try:
         with path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 while chunk:
                     length += len(unpacker.decompress(chunk))
-                    chunk = unpacker.unused_data
-                    if unpacker.eof:
+                    ended, chunk = unpacker.eof, unpacker.unused_data
+                    if ended:
                         unpacker = zlib.decompressobj(wbits=31)
-    except zlib.error:
-        return length
-    return length
+    except zlib.error:  # damage, or what readers pass over: zeros behind the last member
+        pass
+    return ended and length >= expected

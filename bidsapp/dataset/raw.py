@@ -21,6 +21,8 @@ BIDSFilters = Mapping[str, Mapping[str, Any]]
 
 _OTHER_DATASETS = re.compile(r"^/(code|derivatives|models|sourcedata|stimuli|\.[^/]*)$")
 _OTHER_DATATYPES = re.compile(r"^/sub-[^/]+/(ses-[^/]+/)?(?!ses-|func(/|$))[^/]+$")
+# What programs put between columns instead.
+_NO_TABS = {",": "commas", ";": "semicolons", " ": "blanks"}
 # Entities that fMRIPrep adds to a name, and those of files that it joins into one.
 _NOT_IN_RAW_NAME = frozenset({"space", "res", "den", "desc", "cohort", "echo", "part"})
 
@@ -62,7 +64,8 @@ def open_raw(
     participants
         Labels without ``sub-``; none means all.
     database_dir
-        Where PyBIDS keeps its index between runs; None indexes the asked participants anew.
+        Where PyBIDS keeps its index between runs, as long as no file comes or goes; None indexes
+        the asked participants anew.
     bids_filters
         The content of a BIDS filter file.
 
@@ -108,7 +111,8 @@ def _choose(root: Path, asked: Sequence[str]) -> tuple[str, ...]:
 def _layout(root: Path, participants: Sequence[str], database_dir: Path | None) -> BIDSLayout:
     """Index the functional files of some participants, without metadata.
 
-    A database on disk is kept per dataset and set of participants, so that none is mistaken.
+    A database on disk is kept per dataset, set of participants and state of their folders, so that
+    none is mistaken, nor one that lacks files that came later.
     """
     others = re.compile(rf"^/sub-(?!({'|'.join(map(re.escape, participants))})(/|$))[^/]*$")
     indexer = BIDSLayoutIndexer(
@@ -118,8 +122,20 @@ def _layout(root: Path, participants: Sequence[str], database_dir: Path | None) 
     )
     if database_dir is None:
         return BIDSLayout(root, validate=False, indexer=indexer)
-    key = hashlib.sha256(json.dumps([str(root), *participants]).encode()).hexdigest()[:16]
+    state = json.dumps([*participants, *_last_changes(root, participants)])
+    key = hashlib.sha256(state.encode()).hexdigest()[:16]
     return BIDSLayout(root, validate=False, indexer=indexer, database_path=database_dir / key)
+
+
+def _last_changes(root: Path, participants: Sequence[str]) -> list[tuple[str, int]]:
+    """Return when each folder that is indexed last gained or lost a file, ns."""
+    patterns = [
+        f"sub-{label}{below}"
+        for label in participants
+        for below in ("", "/func", "/ses-*", "/ses-*/func")
+    ]
+    folders = [root, *(folder for pattern in patterns for folder in sorted(root.glob(pattern)))]
+    return [(str(folder), folder.stat().st_mtime_ns) for folder in folders]
 
 
 def has_task(raw: RawDataset, participant: str, task: str) -> bool:
@@ -234,9 +250,12 @@ def read_events(path: Path) -> pd.DataFrame:
         The file is no table, lacks a column, or a time in it is missing or no number.
     """
     events = read_tsv(path)
-    if len(events.columns) == 1 and "," in str(events.columns[0]):
+    header = str(events.columns[0]).strip()
+    between = next((name for mark, name in _NO_TABS.items() if mark in header), None)
+    if len(events.columns) == 1 and between is not None:
         raise InputError(
-            f"{path} has commas between its columns: BIDS wants tabs; save it as tab-separated text"
+            f"{path} has {between} between its columns: BIDS wants tabs; save it as tab-separated "
+            "text"
         )
     for column in ("onset", "duration"):
         if column not in events:

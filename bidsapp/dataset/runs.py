@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bidsapp.arrays import Floats
 from bidsapp.dataset.alternatives import instead
 from bidsapp.dataset.filenames import (
@@ -74,6 +76,11 @@ class PreprocessedRun:
     start_time: float
     shape: tuple[int, int, int]
     affine: Floats
+
+    def same_grid(self, other: "PreprocessedRun") -> bool:
+        """Tell whether both runs have the same voxels (affines within 1e-3 mm)."""
+        near = np.allclose(self.affine, other.affine, rtol=0, atol=1e-3)
+        return self.shape == other.shape and bool(near)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from nibabel import Nifti1Image
 
-from bidsapp.arrays import Bools, Floats
+from bidsapp.arrays import Bools, Floats, without_idle_axes
 from bidsapp.files import whole_file
 
 
@@ -20,7 +20,7 @@ def save_masks(path: Path, masks: Mapping[str, Bools]) -> Path:
 def read_mask(path: str) -> tuple[Bools, Floats]:
     """Read an image of a mask, and its 4 x 4 affine, voxels to RAS mm."""
     image = Nifti1Image.from_filename(path)
-    return np.asarray(image.dataobj) > 0, image.affine
+    return without_idle_axes(np.asarray(image.dataobj)) > 0, image.affine
 
 
 def load_masks(paths: Sequence[str]) -> dict[str, Bools]:

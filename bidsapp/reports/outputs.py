@@ -11,7 +11,7 @@ import pandas as pd
 import SimpleITK
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.arrays import Bools
+from bidsapp.arrays import Bools, without_idle_axes
 from bidsapp.dataset.derivatives import OutputTree, desc_labels, read_table
 from bidsapp.errors import InputError
 from bidsapp.reports.slices import Volume
@@ -168,7 +168,7 @@ def read_volume(path: Path) -> Volume:
     """
     try:
         image: Any = nibabel.load(path)
-        data = np.asanyarray(image.dataobj)
+        data = without_idle_axes(np.asanyarray(image.dataobj))
     except (OSError, EOFError, ValueError, nibabel.filebasedimages.ImageFileError) as error:
         raise InputError(f"cannot read the image {path}: {error}") from error
     if data.ndim != 3:

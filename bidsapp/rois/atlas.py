@@ -21,7 +21,7 @@ from bidsapp.analysis.regions import named
 from bidsapp.analysis.spec import Hemisphere, Hemispheres, Region
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.errors import InputError, UsageError
-from bidsapp.rois.images import open_image, read_data, same_grid
+from bidsapp.rois.images import open_volume, read_data, same_grid
 from bidsapp.rois.transforms import Shape, carry_image
 
 Ties = Literal["neighbours", "lowest"]
@@ -244,7 +244,7 @@ def _neighbour_sum(probabilities: Floats, voxels: Ints) -> Floats:
 
 def _read_cropped(paths: Sequence[Path]) -> tuple[Floats, Floats]:
     """Read volumes as probabilities, (x, y, z, n_areas), cropped to where any is above zero."""
-    first = open_image(paths[0])
+    first = open_volume(paths[0])
     boxes = [_Box.around(_read_percent(path, first)) for path in paths]
     low = np.min([box.low for box in boxes], axis=0)
     high = np.max([box.high for box in boxes], axis=0)
@@ -284,7 +284,7 @@ class _Box:
 
 
 def _read_percent(path: Path, reference: nib.Nifti1Image) -> Floats:
-    image = open_image(path)
+    image = open_volume(path)
     data = read_data(image, path, as_stored=True)
     if not same_grid(image.shape, image.affine, reference.shape, reference.affine):
         raise InputError(f"{path} lies on another grid than the atlas's other volumes")

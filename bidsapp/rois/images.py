@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, without_idle_axes
 from bidsapp.errors import InputError
 from bidsapp.files import read_whole
 
@@ -40,8 +40,30 @@ def open_image(path: Path) -> nib.Nifti1Image:
         raise InputError(f"{path} is no NIfTI image ({error}); copy it anew") from error
 
 
+def open_volume(path: Path) -> nib.Nifti1Image:
+    """Open an image of one volume, as one of three dimensions.
+
+    Raises
+    ------
+    InputError
+        The file is absent, no NIfTI image, or holds several volumes.
+    """
+    image = open_image(path)
+    if len(image.shape) == 3:
+        return image
+    data = read_data(image, path, as_stored=True)
+    if data.ndim != 3:
+        raise InputError(
+            f"{path} has shape {image.shape}, and an image of one volume is needed: split it into "
+            "one file a volume"
+        )
+    return nib.Nifti1Image(data, image.affine, image.header)
+
+
 def read_data(image: nib.Nifti1Image, path: Path, *, as_stored: bool = False) -> Floats:
-    """Read an image's data, any shape, as float32 or (faster for integers) as they are stored.
+    """Read an image's data as float32 or (faster for integers) as they are stored.
+
+    They have any shape, but no axes of one behind the third.
 
     Raises
     ------
@@ -51,7 +73,7 @@ def read_data(image: nib.Nifti1Image, path: Path, *, as_stored: bool = False) ->
     try:
         image = type(image).from_bytes(read_whole(path))
         if as_stored:
-            return np.asanyarray(image.dataobj)
-        return np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged"))
+            return without_idle_axes(np.asanyarray(image.dataobj))
+        return without_idle_axes(image.get_fdata(dtype=np.float32, caching="unchanged"))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise InputError(f"{path} is cut off or broken ({error}); copy it anew") from error

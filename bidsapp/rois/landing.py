@@ -16,7 +16,7 @@ import numpy as np
 
 from bidsapp.analysis.spec import FunctionalRegions, Hemisphere
 from bidsapp.arrays import Bools, Floats
-from bidsapp.rois.images import open_image, read_data
+from bidsapp.rois.images import open_volume, read_data
 from bidsapp.rois.masks import RegionImage
 from bidsapp.rois.transforms import TemplateTransforms, carry_image, carry_points
 
@@ -125,7 +125,7 @@ def land(
     InputError
         A mask cannot be read.
     """
-    image = open_image(brain_mask)
+    image = open_volume(brain_mask)
     mask: Bools = read_data(image, brain_mask) > 0
     native = carry_points(transforms.to_template, points_mm)
     back = carry_points(transforms.to_native, native)
@@ -149,7 +149,7 @@ def mask_overlap(own: Path, in_template: Path, transforms: TemplateTransforms) -
     Dice (1945): twice the common voxels over the sum of both counts, here on every third or so
     voxel of the template's grid, and only where the carried image has its field of view.
     """
-    image, target = open_image(own), open_image(in_template)
+    image, target = open_volume(own), open_volume(in_template)
     steps = np.maximum(1, np.rint(_MASK_STEP_MM / np.array(target.header.get_zooms()[:3])))
     slices = tuple(slice(None, None, int(step)) for step in steps)
     theirs: Bools = read_data(target, in_template)[slices] > 0
@@ -194,7 +194,7 @@ def atlas_points(files: Mapping[tuple[Hemisphere, int], Path], areas: Sequence[i
     points: list[Floats] = [np.empty((0, 3))]
     for (_, area), path in files.items():
         if area in areas:
-            image = open_image(path)
+            image = open_volume(path)
             percent = read_data(image, path, as_stored=True)
             core = (percent > 0) & (percent >= min(50, percent.max() / 2))
             points.append(_some_points(core, image.affine))

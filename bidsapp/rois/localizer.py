@@ -16,7 +16,7 @@ from bidsapp.analysis.spec import Contrast, Localizer
 from bidsapp.arrays import Bools, Floats
 from bidsapp.confounds import finite_columns, read_confounds
 from bidsapp.errors import InputError
-from bidsapp.rois.images import open_image, read_data, same_grid
+from bidsapp.rois.images import open_image, open_volume, read_data, same_grid
 
 logger = logging.getLogger(__name__)
 
@@ -248,7 +248,7 @@ def _common_mask(
                 f"{run.bold} lies on another grid than {runs[0].bold}; "
                 "localizer runs that are fitted together need one grid"
             )
-        mask = open_image(run.mask)
+        mask = open_volume(run.mask)
         if not same_grid(mask.shape, mask.affine, image.shape[:3], image.affine):
             raise InputError(f"the mask {run.mask} does not lie on the grid of {run.bold}")
         common &= read_data(mask, run.mask) > 0

@@ -18,7 +18,7 @@ from bidsapp.analysis.spec import Hemisphere
 from bidsapp.arrays import Bools, Floats
 from bidsapp.errors import InputError
 from bidsapp.rois.boxes import Box
-from bidsapp.rois.images import open_image, read_data
+from bidsapp.rois.images import open_volume, read_data
 from bidsapp.rois.transforms import Shape, TemplateTransforms, carry_image, carry_points
 
 _MARGIN_MM = 6.0  # transforms there and back do not meet to the millimetre
@@ -60,15 +60,10 @@ def read_region(
     Raises
     ------
     InputError
-        The file cannot be read, has not three dimensions or values that are not finite, is a dseg
+        The file cannot be read, holds several volumes or values that are not finite, is a dseg
         with fractions, or a mask with several values.
     """
-    image = open_image(path)
-    if len(image.shape) != 3:
-        raise InputError(
-            f"{path} has {len(image.shape)} dimensions, shape {image.shape}: a region needs an "
-            "image of 3; split it into one file a region"
-        )
+    image = open_volume(path)
     values = read_data(image, path)
     if not np.isfinite(values).all():
         raise InputError(f"{path} has values that are not finite: make it again")

@@ -89,6 +89,8 @@ def _describe(
         lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
         lines += [f"To be made for each participant: {', '.join(_made(analysis))}"]
         lines += _searchlight(settings, analysis, inputs.participants[0])
+    if not settings.skip_bids_validation:
+        lines.append("The BIDS validator runs with the level itself, not in a dry run")
     return "\n".join([*lines, f"Into {settings.output_dir}; scratch in {settings.work_dir}", ""])
 
 

@@ -48,11 +48,7 @@ def _grids(runs: Sequence[PreprocessedRun]) -> Iterator[str]:
     left = list(runs)
     while left:
         first = left[0]
-        alike = [
-            run
-            for run in left
-            if run.shape == first.shape and np.allclose(run.affine, first.affine, atol=1e-3)
-        ]
+        alike = [run for run in left if run.same_grid(first)]
         left = [run for run in left if not any(run is other for other in alike)]
         sizes = np.linalg.norm(first.affine[:3, :3], axis=0)
         shape = " x ".join(map(str, first.shape))

@@ -42,15 +42,15 @@ _BRAIN_PART = 0.2  # a brain's voxels as float32, of a whole image as float64
 def run(settings: Settings, analysis: Analysis) -> int:
     """Run the participant level; return the exit status."""
     inputs = _find_inputs(settings, analysis)
-    plan = None
+    plan, read = None, inputs
     if missing_models(settings, analysis, inputs.movie_runs):
         # Imported late: they bring torch, which most runs of this level do not need.
         from bidsapp.workflows import planning, stimulus
 
         # Frames are placed by all participants' events: RDMs must not depend on who is asked.
-        everyone = find_inputs(settings, analysis, everyone=True)
-        plan = planning.plan_models(settings, analysis, everyone)
-    validate_bids(settings)
+        read = find_inputs(settings, analysis, everyone=True)
+        plan = planning.plan_models(settings, analysis, read)
+    validate_bids(settings, read.participants)
     _warn(inputs)
     log_dir = start(settings, analysis)
     withdraw(settings, analysis, inputs.raw.participants)

@@ -36,7 +36,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
     """Run the stimulus level; return the exit status."""
     inputs = find_inputs(settings, analysis, everyone=True)
     plan = plan_models(settings, analysis, inputs)
-    validate_bids(settings)
+    validate_bids(settings, inputs.participants)
     for label, reason in inputs.unusable.items():
         LOGGER.warning("sub-%s does not count for the timing of frames: %s", label, reason)
     make_models(settings, analysis, plan, start(settings, analysis))

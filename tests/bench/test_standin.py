@@ -41,7 +41,7 @@ def _moviersa(root: Path, *more: str) -> int:
     words = [str(root / "bids"), str(root / "out"), *more, *standin_options(root)]
     words += ["--participant-label", LABEL, "--models", "annotations", "pixels"]
     with pytest.raises(SystemExit) as exit_:
-        main([*words, "--nprocs", "1", "--skip-bids-validation"])
+        main([*words, "--nprocs", "1"])
     assert isinstance(exit_.value.code, int)
     return exit_.value.code
 

@@ -219,6 +219,36 @@ def test_mask_on_another_grid(tree: Tree, analysis: Analysis) -> None:
         find(tree, analysis)
 
 
+def test_a_mask_and_an_anatomy_may_be_a_series_of_one(tree: Tree, analysis: Analysis) -> None:
+    anatomy = tree.fmriprep / "sub-01" / "anat" / "sub-01_desc-preproc_T1w.nii.gz"
+    for path in (derivative(tree, "space-T1w_desc-brain_mask.nii.gz"), anatomy):
+        write_nifti(path, (*SHAPE, 1))
+        find(tree, analysis)
+        write_nifti(path, (*SHAPE, 2))
+        with pytest.raises(InputError, match=f"{path.name} holds several volumes"):
+            find(tree, analysis)
+        write_nifti(path, SHAPE)
+
+
+def test_localizer_runs_on_two_grids(tree: Tree) -> None:
+    """fMRIPrep keeps each run's own grid in T1w: all fit their masks, but not each other."""
+    first = derivative(tree, "x", "1", "localizer", "objectcategories").parent
+    for folder in (first, tree.bids / first.relative_to(tree.fmriprep)):
+        for path in list(folder.iterdir()):
+            shutil.copy(path, path.with_name(path.name.replace("_run-1_", "_run-2_")))
+    localizer = small_analysis().model_dump()["localizer"]
+    asked = small_analysis(localizer={**localizer, "runs": ["1", "2"]})
+    assert len(find(tree, asked).localizer) == 2
+    moved = AFFINE.copy()
+    moved[0, 3] += 1
+    for ending, shape in (("preproc_bold", (*SHAPE, VOLUMES)), ("brain_mask", SHAPE)):
+        name = f"space-T1w_desc-{ending}.nii.gz"
+        path = derivative(tree, name, "2", "localizer", "objectcategories")
+        write_nifti(path, shape, affine=moved)
+    with pytest.raises(InputError, match=r"run-2.* another grid .*run-1.*localizer\.runs"):
+        find(tree, asked)
+
+
 @pytest.mark.parametrize("rows", [19, 21])
 def test_confounds_of_another_length(tree: Tree, analysis: Analysis, rows: int) -> None:
     path = derivative(tree, "desc-confounds_timeseries.tsv")

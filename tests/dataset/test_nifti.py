@@ -50,13 +50,31 @@ def test_truncated(tmp_path: Path, name: str, kept: float) -> None:
         image_facts(path)
 
 
+@pytest.mark.parametrize("lost", [1, 4, 8])
+@pytest.mark.parametrize("members", [1, 2])
+def test_without_the_end_of_gzip(tmp_path: Path, lost: int, members: int) -> None:
+    """All voxels are there, but no reader takes a file whose checksum or length is cut."""
+    whole = gzip.decompress(write_nifti(tmp_path / "a.nii.gz", (*SHAPE, 5)).read_bytes())
+    parts = (whole,) if members == 1 else (whole[:1000], whole[1000:])
+    path = blocks(tmp_path / "b.nii.gz", *parts)
+    path.write_bytes(path.read_bytes()[:-lost])
+    with pytest.raises(InputError, match=r"b\.nii\.gz is truncated"):
+        image_facts(path)
+
+
+def test_zeros_behind_the_end_of_gzip_are_passed_over(tmp_path: Path) -> None:
+    path = write_nifti(tmp_path / "a.nii.gz", (*SHAPE, 5))
+    path.write_bytes(path.read_bytes() + bytes(512))
+    assert image_facts(path).n_volumes == 5
+
+
 def test_a_whole_file_is_not_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_nifti(tmp_path / "a.nii.gz", (*SHAPE, 50))
 
-    def unpack(_: Path) -> int:
+    def unpack(*_: object) -> bool:
         raise AssertionError
 
-    monkeypatch.setattr("bidsapp.dataset.nifti._unpacked_length", unpack)
+    monkeypatch.setattr("bidsapp.dataset.nifti._unpacks_to", unpack)
     assert image_facts(path).n_volumes == 50
 
 

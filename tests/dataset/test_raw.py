@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -105,11 +106,29 @@ def test_database_is_kept_per_selection(tree: Tree) -> None:
     second = open_raw(tree.bids, ["02"], database)
     bold = tree.bids / f"{stem}_bold.nii.gz"
     assert raw_images(second, entities("02", "movie", "movie", "2")) == [bold]
-    # A file added later is not in the database: proof that it is read.
-    write_lines(tree.bids / f"{stem.replace('run-2', 'run-9')}_bold.nii.gz", "x")
+    # A file of which its folder does not tell is not in the database: proof that it is read.
+    before = bold.parent.stat()
+    late = write_lines(tree.bids / f"{stem.replace('run-2', 'run-9')}_bold.nii.gz", "x")
+    os.utime(bold.parent, ns=(before.st_atime_ns, before.st_mtime_ns))
     again = open_raw(tree.bids, ["02"], database)
     assert raw_images(again, entities("02", "movie", "movie", "2"))
     assert not raw_images(again, entities("02", "movie", "movie", "9"))
+    os.utime(bold.parent)
+    anew = open_raw(tree.bids, ["02"], database)
+    assert raw_images(anew, entities("02", "movie", "movie", "9")) == [late]
+
+
+def test_files_added_and_removed_are_seen_beside_a_database(tree: Tree) -> None:
+    database, run = tree.root / "database", entities("02", "movie", "movie", "2")
+    own = find_events(open_raw(tree.bids, ["02"], database), run)
+    assert own is not None
+    content = own.read_text()
+    own.unlink()
+    assert find_events(open_raw(tree.bids, ["02"], database), run) is None
+    common = write_lines(tree.bids / "task-movie_events.tsv", content)
+    assert find_events(open_raw(tree.bids, ["02"], database), run) == common
+    own.write_text(content)
+    assert find_events(open_raw(tree.bids, ["02"], database), run) == own
 
 
 def test_events_of_a_run_or_of_the_whole_task(tree: Tree) -> None:
@@ -160,6 +179,9 @@ def test_repetition_time_is_inherited_key_by_key(tree: Tree) -> None:
         (["onset\tduration", "1\tn/a"], "duration is no number in line 2"),
         (["onset\tduration", "12,5\t16"], r"line 2 \(12,5\): write a decimal point, not a comma"),
         (["onset,duration,trial_type", "12,16,face"], "has commas between its columns"),
+        (["onset;duration;trial_type", "12,5;16;face"], "has semicolons between its columns"),
+        (["onset duration trial_type", "12 16 face"], "has blanks between its columns"),
+        (["onset   duration", "12\t16"], "has blanks between its columns"),
     ],
 )
 def test_broken_events(tmp_path: Path, lines: list[str], message: str) -> None:

@@ -10,7 +10,7 @@ import SimpleITK
 from nibabel import Nifti1Image
 
 from bidsapp.interfaces.functional_regions import FunctionalRegionMasks
-from bidsapp.interfaces.masks import load_masks
+from bidsapp.interfaces.masks import load_masks, read_mask
 
 SHAPE, AFFINE = (20, 20, 20), np.diag([3.0, 3.0, 3.0, 1.0])
 CENTRE = (30.0, 30.0, 30.0)
@@ -30,6 +30,14 @@ SPEC = {
 def write(path: Path, data: np.ndarray) -> str:
     Nifti1Image(data.astype(np.float32), AFFINE).to_filename(path)
     return str(path)
+
+
+def test_a_mask_may_be_a_series_of_one(tmp_path):
+    data = np.zeros(SHAPE)
+    data[4:8] = 1
+    mask, affine = read_mask(write(tmp_path / "mask.nii.gz", data[..., None]))
+    np.testing.assert_array_equal(mask, data > 0)
+    np.testing.assert_array_equal(affine, AFFINE)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Slices show the right place, on the right side."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from matplotlib.figure import Figure
 from nibabel import Nifti1Image
 from nilearn.image import resample_img
 
+from bidsapp.reports.outputs import read_volume
 from bidsapp.reports.slices import (
     Volume,
     _busiest,
@@ -23,6 +25,12 @@ from bidsapp.reports.style import svg_text
 OBLIQUE = np.array(
     [[-2.9, 0.4, 0.1, 40], [0.3, 2.8, -0.6, -60], [0.1, 0.5, 3.1, -30], [0, 0, 0, 1]]
 )
+
+
+def test_an_anatomy_may_be_a_series_of_one(tmp_path: Path) -> None:
+    data = np.random.default_rng(0).uniform(size=(4, 5, 6)).astype(np.float32)
+    Nifti1Image(data[..., None], OBLIQUE).to_filename(tmp_path / "T1w.nii.gz")
+    np.testing.assert_array_equal(read_volume(tmp_path / "T1w.nii.gz").data, data)
 
 
 def test_sampling_agrees_with_nilearn_on_an_oblique_image() -> None:

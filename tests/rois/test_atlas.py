@@ -10,6 +10,7 @@ import SimpleITK
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rois.atlas import atlas_regions, carry_atlas, maximum_probability, read_atlas
 from bidsapp.rois.boxes import Box
+from bidsapp.rois.landing import atlas_points
 from bidsapp.rois.transforms import carry_image
 from bidsapp.tables.regions import RunCounts, whole_rows
 
@@ -101,6 +102,16 @@ def test_cropping_and_stacking_change_nothing(small_atlas):
         alone = carry_image(data / 100, affine, turn, (24, 22, 18), target)
         assert alone.max() > 0.1
         np.testing.assert_allclose(carried[side][area - 1], alone, atol=1e-6)
+
+
+def test_volumes_may_be_series_of_one(small_atlas, tmp_path):
+    files, volumes, affine = small_atlas
+    plain, points = read_atlas(files), atlas_points(files, [1, 2])
+    series = {key: data[..., None] for key, data in volumes.items()}
+    files = write_atlas(tmp_path, series, affine)
+    for side, probabilities in read_atlas(files).probabilities.items():
+        np.testing.assert_array_equal(probabilities, plain.probabilities[side])
+    np.testing.assert_array_equal(atlas_points(files, [1, 2]), points)
 
 
 def test_broken_volumes_are_named(small_atlas, tmp_path):

@@ -113,6 +113,12 @@ def test_parted_at_the_templates_midline(write):
     assert not (left.mask & right.mask).any()
 
 
+def test_a_mask_may_be_a_series_of_one(write):
+    data = np.random.default_rng(1).integers(0, 2, SHAPE).astype(np.uint8)
+    region = read_region(write(data[..., None]))
+    np.testing.assert_array_equal(region.inside, data == 1)
+
+
 def test_an_empty_mask_is_empty_everywhere(write):
     region = read_region(write(np.zeros(SHAPE, np.uint8)))
     assert not region.inside.any()
@@ -123,7 +129,7 @@ def test_an_empty_mask_is_empty_everywhere(write):
 @pytest.mark.parametrize(
     ("data", "asked", "says"),
     [
-        (np.ones((4, 4, 4, 2), np.uint8), {}, "has 4 dimensions"),
+        (np.ones((4, 4, 4, 2), np.uint8), {}, r"has shape \(4, 4, 4, 2\)"),
         (np.full((4, 4, 4), np.inf, np.float32), {}, "not finite"),
         (np.full((4, 4, 4), 0.5, np.float32) * np.arange(4, dtype=np.float32), {}, "no mask"),
         (-np.ones((4, 4, 4), np.float32), {}, "no mask"),

@@ -44,15 +44,21 @@ def test_not_bids(study, refused):
 
 
 def test_invalid_bids_is_found_by_the_validator(study, moviersa):
-    stray = study.bids / "sub-01" / "ses-movie" / "func" / "notes.txt"
-    stray.write_text("not BIDS")
+    (study.bids / "task-movie_bold.json").write_text("{}")
     words = [w for w in study.arguments("stimulus") if w != "--skip-bids-validation"]
     outcome = moviersa(*words)
     assert outcome.status == INPUT
-    assert f"{study.bids} is not valid BIDS" in outcome.err
-    assert "notes.txt" in outcome.err
+    assert "RepetitionTime" in outcome.err
     assert "--skip-bids-validation" in outcome.err
     assert study.heavy_files() == []
+
+
+def test_a_dry_run_says_that_it_does_not_validate(finished, moviersa):
+    (finished.bids / "task-movie_bold.json").write_text("{}")
+    words = [w for w in finished.arguments("stimulus") if w != "--skip-bids-validation"]
+    outcome = moviersa(*words, "--dry-run")
+    assert outcome.status == 0
+    assert "validator runs with the level itself" in outcome.out
 
 
 def test_validator_that_is_absent(study, moviersa, monkeypatch):

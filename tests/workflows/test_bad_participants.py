@@ -147,6 +147,15 @@ def _set_tr(study: TinyStudy, label: str, run: str, header: float, metadata: flo
     write_json(path, {"RepetitionTime": metadata, "StartTime": 0.5})
 
 
+def test_mask_of_several_volumes_stops_no_one_else(study, moviersa):
+    path = study.preprocessed("01", "movie", "1", MASK)
+    write_image(path, np.stack([read_image(path)] * 2, axis=-1))
+    outcome = moviersa(*study.arguments("participant", "--dry-run"))
+    assert outcome.status == INPUT
+    assert f"{path} holds several volumes" in outcome.out
+    assert "  sub-02\n" in outcome.out
+
+
 def test_repetition_times_of_metadata_and_header_differ(study, refused):
     for label in ALL:
         _set_tr(study, label, "2", header=TR, metadata=1.5)

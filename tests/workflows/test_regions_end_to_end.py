@@ -230,7 +230,12 @@ DSEG = "sub-{participant}/anat/*_desc-visual_dseg.nii.gz"
 @pytest.mark.parametrize(
     ("region", "name", "data", "says"),
     [
-        ({}, "space-T1w_label-LOC_mask.nii.gz", np.ones((*SHAPE, 2), np.uint8), "has 4 dimensions"),
+        (
+            {},
+            "space-T1w_label-LOC_mask.nii.gz",
+            np.ones((*SHAPE, 2), np.uint8),
+            "shape (8, 8, 6, 2)",
+        ),
         ({}, "space-T1w_label-LOC_mask.nii.gz", np.full(SHAPE, np.nan), "not finite"),
         (
             {},
@@ -277,6 +282,17 @@ def test_transforms_that_masks_alone_need_are_checked_too(study, moviersa, refus
     write_shift(study.fmriprep / there, 12)
     only = ("--participant-label", "01")
     refused(1, "do not fit", "12.0 mm off", "not of one participant", more=(*words, *only))
+
+
+def test_a_mask_for_everyone_says_its_space(study, moviersa, refused):
+    words = ask_for(study, file="LOC_mask.nii.gz")
+    path = study.root / "rois" / "LOC_mask.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.uint8), AFFINE), path)
+    refused(64, f"region LOC is {path} for everyone", "masks.regions.space", more=words)
+    words = ask_for(study, file="LOC_mask.nii.gz", space="MNI152NLin6Asym")
+    found = moviersa(*study.arguments("participant", *words, "--dry-run"))
+    assert found.status == 0
+    assert "MNI152NLin6Asym: of" in found.out
 
 
 def test_masks_that_nobody_has_or_of_an_unknown_dataset(study, refused):
