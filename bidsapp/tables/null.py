@@ -83,29 +83,29 @@ def _tested(
     volumes = _volumes(cohorts, mode)
     if len(volumes) < MIN_RUNS:
         return none, none, f"no p_null: {notes.TOO_FEW_RUNS}"
-    for name, n in volumes.items():
+    for position, n in volumes.items():
         if n < MIN_VOLUMES:
+            name = cohorts[0].runs[mode][position].unshifted.run
             why = f"no p_null: run {name} has {n} volumes, fewer than {MIN_VOLUMES}"
             return none, none, why
-    shifts = draw_shifts(list(volumes.values()), draws, seed)
+    shifts = draw_shifts(volumes, draws, seed)
     shifts = np.vstack([np.zeros_like(shifts[:1]), shifts])  # the first: models as they are
     columns, penalties = layer_columns(layers), analysis.robust.penalties
     scores = []
     for cohort in cohorts:
-        runs = [run for run in cohort.runs[mode] if run.unshifted.run in volumes]
+        runs = [cohort.runs[mode][position] for position in volumes]
         scores.append(scores_at_shifts(runs, shifts, columns, mode, fit, penalties)[:, :, 0])
     means = finite_mean(np.concatenate(scores, axis=-1), -1)
-    distinct = n_distinct(list(volumes.values()))
+    distinct = n_distinct(volumes.values())
     note = f"p_null: {draws} draws of {distinct} distinct shifts" if draws > distinct else None
     return *shift_p(means[0], means[1:]), note
 
 
-def _volumes(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[str, int]:
-    """Volumes of each run that somebody has, the fewest where participants differ."""
-    fewest: dict[str, int] = {}
+def _volumes(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, int]:
+    """Volumes of each run that somebody has, by its position; the fewest where people differ."""
+    fewest: dict[int, int] = {}
     for cohort in cohorts:
-        for run in cohort.runs[mode]:
+        for position, run in enumerate(cohort.runs[mode]):
             if run.unshifted.present.any():
-                name = run.unshifted.run
-                fewest[name] = min(run.n_volumes, fewest.get(name, run.n_volumes))
+                fewest[position] = min(run.n_volumes, fewest.get(position, run.n_volumes))
     return fewest

@@ -83,6 +83,20 @@ def test_participants_with_gaps_are_tested_on_their_own_volumes(long_runs, quick
     assert table["note"].isna().all()
 
 
+def test_shifts_are_shared_with_regions_that_lack_a_run(long_runs, quick, monkeypatch):
+    long_runs[1].targets[0] = np.nan
+    seen = {}
+
+    def spy(runs, shifts, *_):
+        seen[tuple(run.unshifted.run for run in runs)] = shifts
+        return np.zeros((len(shifts), len(LAYERS), 1, 3))
+
+    monkeypatch.setattr("bidsapp.tables.null.scores_at_shifts", spy)
+    for region in REGIONS:
+        null_of(long_runs, quick.model_copy(update={"modes": ("robust",)}), region)
+    np.testing.assert_array_equal(seen["1", "3", "4"], seen["1", "2", "3", "4"][:, [0, 2, 3]])
+
+
 def test_constant_layer_is_no_obstacle(long_runs, quick):
     for run in long_runs:
         run.models[2] = 0.7
