@@ -1,6 +1,6 @@
 """Words in a table's ``note`` column: why a value is missing, or what to know of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bidsapp.arrays import Ints
 from bidsapp.rsa.similarity import MIN_RUNS
@@ -22,6 +22,7 @@ NO_VOXELS = "region without voxels in this run"
 LAG_TOO_LONG = "run too short for this lag"
 ABOVE_CEILING = "model above ceiling_paper"
 NULL_NOT_ASKED = "no p_null: statistics.null_draws is 0"
+_NAMED = 3  # of a list that may be long
 
 
 def left_out(n_dropped: Ints) -> str:
@@ -39,6 +40,12 @@ def beyond(scored: int, constant: int, exhausted: int, cut: bool) -> list[str]:
     if exhausted:
         said.append(f"{NOTHING_LEFT} in {exhausted} of {scored} scores")
     return [*said, COLLINEAR] if cut else said
+
+
+def some(names: Sequence[str]) -> str:
+    """List the first few names, and say how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def joined(notes: Iterable[str]) -> str | None:
