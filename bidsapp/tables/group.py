@@ -160,7 +160,7 @@ def _comparisons(
     table["n"] = test.n.ravel().astype(int)
     table["diff_z"] = test.mean.ravel()
     add_tests(table, test, difference, families, len(pairs), seed)
-    table["note"] = [notes.TOO_FEW_PARTICIPANTS if n < 2 else None for n in table["n"]]
+    table["note"] = [notes.joined(notes.few(n, scores.too_short)) for n in table["n"]]
     return table
 
 
@@ -196,8 +196,7 @@ def _unique(
 
 
 def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
-    said = [notes.TOO_FEW_PARTICIPANTS] if n < 2 else []
-    said += notes.beyond(*counts, cut)
+    said = [*notes.few(n, scores.too_short), *notes.beyond(*counts, cut)]
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
     return said
@@ -249,7 +248,7 @@ def add_tests(
 
 def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list[str]:
     result = scores.similarity
-    said = [notes.TOO_FEW_PARTICIPANTS] if row["n"] < 2 else []
+    said = notes.few(int(row["n"]), scores.too_short)
     if row["r_mean"] > row["ceiling_paper"]:
         said.append(notes.ABOVE_CEILING)
     scored = int(np.isfinite(result.r[m, region]).sum())

@@ -32,10 +32,28 @@ def left_out(n_dropped: Ints) -> str:
     return f"{span} undefined volumes left out"
 
 
+def short_runs(too_short: Sequence[str]) -> list[str]:
+    """Name the runs that somebody has no score in, since no pair is far enough apart."""
+    return [f"{NO_PAIRS} (run {some(too_short)})"] if too_short else []
+
+
+def no_score(too_short: Sequence[str]) -> str:
+    """Say why nobody has a score, given the runs named by `short_runs`."""
+    return f"{TOO_FEW_RUNS} are left" if too_short else NO_SCORE
+
+
+def few(n: int, too_short: Sequence[str]) -> list[str]:
+    """Say why a row lacks tests or all values, given its participants and the short runs."""
+    said = short_runs(too_short)
+    if not n:
+        return [*said, no_score(too_short)]
+    return [*said, TOO_FEW_PARTICIPANTS] if n < 2 else said
+
+
 def beyond(scored: int, constant: int, exhausted: int, cut: bool) -> list[str]:
     """Say what to know of what a target explains beyond a control, given counts of its scores."""
     if not scored:
-        return [NO_SCORE]
+        return []
     said = [f"{NOTHING_BEYOND} in {constant} of {scored} scores"] if constant else []
     if exhausted:
         said.append(f"{NOTHING_LEFT} in {exhausted} of {scored} scores")

@@ -126,7 +126,13 @@ def _unique(scores: Scores, models: Sequence[str], regions: Sequence[str]) -> pd
     table["r"] = finite_mean(found.r[:, :, 0], -1).T.ravel()
     table["delta_r2"] = finite_mean(found.delta_r2[:, :, 0], -1).T.ravel()
     table["note"] = [
-        notes.joined(notes.beyond(*row))
+        notes.joined(
+            [
+                *notes.short_runs(scores.too_short),
+                *([] if row[0] else [notes.TOO_FEW_RUNS]),
+                *notes.beyond(*row),
+            ]
+        )
         for row in zip(scored, constant, exhausted, cut, strict=True)
     ]
     return table
