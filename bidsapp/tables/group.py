@@ -124,6 +124,7 @@ def _similarity(
     )
     table = _rows(scores, regions, ("model",), [(model,) for model in models])
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = np.isfinite(result.r).sum(axis=(2, 3)).T.ravel()
     table["r_mean"] = inference.finite_mean(r, -1).ravel()
     table["r_sd"] = inference.finite_sd(r, -1).ravel()
     r2 = inference.finite_mean(inference.finite_mean(result.r2, -1), -1)
@@ -176,17 +177,18 @@ def _unique(
     table = _rows(scores, regions, ("control", "target"), names)
     r = inference.finite_mean(found.r, -1).swapaxes(0, 1)  # (R, pairs, S): the order of the rows
     test = inference.one_sample_t(inference.fisher_z(r))
+    counts = [
+        array.sum(axis=(2, 3)).T.ravel()
+        for array in (np.isfinite(found.r), found.constant, found.exhausted)
+    ]
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = counts[0]
     table["r_mean"] = inference.finite_mean(r, -1).ravel()
     table["r_sd"] = inference.finite_sd(r, -1).ravel()
     delta = inference.finite_mean(found.delta_r2, -1).swapaxes(0, 1)
     table["delta_r2_mean"] = inference.finite_mean(delta, -1).ravel()
     table["delta_r2_sd"] = inference.finite_sd(delta, -1).ravel()
     add_tests(table, test, inference.fisher_z(r), families, len(pairs), seed)
-    scored = np.isfinite(found.r)
-    counts = [
-        array.sum(axis=(2, 3)).T.ravel() for array in (scored, found.constant, found.exhausted)
-    ]
     cut = np.tile(found.cut.any(axis=-1), len(regions))
     table["note"] = [
         notes.joined(_notes_beyond(scores, n, its, its_cut))

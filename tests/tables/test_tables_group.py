@@ -219,6 +219,20 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     assert np.isfinite(table.loc["V1d", "p"]).all()
 
 
+def test_runs_behind_a_mean_are_counted(runs, analysis):
+    runs[0].targets[:, 1] = np.nan  # a participant without run 1
+    runs[1].targets[0] = np.nan  # nobody has FFA in run 2
+    tables = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
+    for desc in ("similarity", "unique"):
+        rows = tables[desc].set_index("roi")
+        assert (rows.loc["V1v", "n"] == 5).all()
+        assert (rows.loc["V1v", "n_runs"] == 5 * 4 - 1).all()
+        assert (rows.loc["FFA", "n"] == 4).all()  # the other one has two runs
+        assert (rows.loc["FFA", "n_runs"] == 4 * 3).all()
+
+
 def test_run_too_short_for_robust_is_named(runs, analysis):
     runs[2] = replace(runs[2], trim_end=LENGTHS[2] - 9)  # the least lag is 5 volumes
     tables = group_tables(
