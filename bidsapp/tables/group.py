@@ -198,7 +198,7 @@ def _unique(
 
 
 def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
-    said = [*notes.few(n, scores.too_short), *notes.beyond(*counts, cut)]
+    said = [*notes.few(n, scores.too_short), *notes.beyond(*counts, cut, scores.fit)]
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
     return said
@@ -257,8 +257,8 @@ def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list
     constant = int(result.constant[m, region].sum())
     if constant:
         said.append(f"{notes.CONSTANT} in {constant} of {scored} scores")
-    if scored and result.cut[m].any():
-        said.append(notes.COLLINEAR)
+    if scored:
+        said += notes.collinear(result.cut[m].any(), scores.fit)
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
     return said

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from bidsapp.analysis.spec import Fit
 from bidsapp.arrays import Ints
 from bidsapp.rsa.similarity import MIN_RUNS
 
@@ -10,6 +11,7 @@ TOO_FEW_RUNS = f"fewer than {MIN_RUNS} runs"
 NO_PAIRS = "run too short: no pair of volumes is far enough apart"
 CONSTANT = "constant"
 COLLINEAR = "collinear or constant layers: small eigenvalues cut"
+COLLINEAR_RIDGE = "collinear or constant layers: the penalty shares out their weight"
 NO_SCORE = f"no participant has the region in {MIN_RUNS} runs"
 NOTHING_BEYOND = "target predicts nothing beyond the control"
 NOTHING_LEFT = "control leaves nothing"
@@ -50,14 +52,19 @@ def few(n: int, too_short: Sequence[str]) -> list[str]:
     return [*said, TOO_FEW_PARTICIPANTS] if n < 2 else said
 
 
-def beyond(scored: int, constant: int, exhausted: int, cut: bool) -> list[str]:
+def collinear(cut: bool, fit: Fit) -> list[str]:
+    """Say what a fit does with layers so collinear that eigenvalues are ``cut`` in ols."""
+    return [COLLINEAR_RIDGE if fit == "ridge" else COLLINEAR] if cut else []
+
+
+def beyond(scored: int, constant: int, exhausted: int, cut: bool, fit: Fit) -> list[str]:
     """Say what to know of what a target explains beyond a control, given counts of its scores."""
     if not scored:
         return []
     said = [f"{NOTHING_BEYOND} in {constant} of {scored} scores"] if constant else []
     if exhausted:
         said.append(f"{NOTHING_LEFT} in {exhausted} of {scored} scores")
-    return [*said, COLLINEAR] if cut else said
+    return [*said, *collinear(cut, fit)]
 
 
 def some(names: Sequence[str]) -> str:

@@ -43,7 +43,7 @@ def split_table(
         table = pd.DataFrame(product([mode], regions, layers), columns=["mode", "roi", "model"])
         table["r2_part"] = finite_mean(finite_mean(parts, -1), -1).T.ravel()
         cut = any(its.any() for _, _, its in found)
-        short, collinear = too_short(study, mode), [notes.COLLINEAR] if cut else []
+        short, collinear = too_short(study, mode), notes.collinear(cut, "ols")
         table["note"] = [
             notes.joined(
                 [*notes.short_runs(short), *(collinear if there else [notes.no_score(short)])]

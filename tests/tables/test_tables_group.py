@@ -180,6 +180,8 @@ def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
     tables = group_tables(
         study_of(copied), layers, REGIONS, SETS, analysis, nulls_of(analysis, layers), 1
     )
+    of_ridge = tables["unique"].loc[tables["unique"]["fit"] == "ridge", "note"]
+    assert of_ridge.str.contains("collinear or constant layers: the penalty").all()
     table = tables["unique"][tables["unique"]["fit"] == "ols"]
     assert (table["r_mean"] == 0).all()
     assert (

@@ -77,6 +77,7 @@ def test_constant_collinear_and_undefined_are_noted(runs, analysis):
     assert table.loc[("nnls", "FFA", "bad", "2"), "note"].tolist() == ["constant", "constant"]
     assert (table.loc[("nnls", "FFA", "bad", "2"), "r"] == 0).all()
     assert table.loc[("ols", "V1v", "good", "2"), "note"].str.contains("collinear").all()
+    assert table.loc[("ridge", "V1v", "good", "2"), "note"].str.contains("collinear.*penalty").all()
     assert table.loc[("ols", "V1v", "bad", "1"), "note"].str.contains("1 undefined").all()
 
 
