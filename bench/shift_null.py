@@ -53,7 +53,8 @@ def _timed(size: Size, draws: NullDraws) -> dict[str, float]:
     for fit in ("ols", "ridge", "nnls"):
         start = process_time()
         for mode in MODES:
-            shifts = draw_shifts([run.n_volumes for run in runs[mode]], getattr(draws, fit), 0)
+            volumes = {i: run.n_volumes for i, run in enumerate(runs[mode])}
+            shifts = draw_shifts(volumes, getattr(draws, fit), 0)
             scores_at_shifts(runs[mode], shifts, models_of(size), mode, fit, Robust().penalties)
         found[f"null_{fit}_s"] = process_time() - start
     return {"null_s_per_region": products_s + found["null_ols_s"], **found}

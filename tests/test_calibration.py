@@ -59,7 +59,8 @@ def test_shuffled_volumes_are_no_null(monkeypatch):
             )
             for order in orders
         ]
-        return shifts.ShiftedProducts(every[0], np.array([one.xy for one in every]))
+        xy = np.array([one.xy for one in every])
+        return shifts.ShiftedProducts(every[0], xy, every[0].present)
 
     monkeypatch.setattr(shifts, "shifted_products", shuffled)
     broken = calibration.studies(replace(SMALL, volumes=80), range(3))

@@ -135,6 +135,7 @@ class ShiftNull(SimpleInterface):
             self.inputs.region,
             study.analysis,
             self.inputs.seed,
+            study.participants,
         )
         path = Path(runtime.cwd) / "null.tsv"
         table.to_csv(path, sep="\t", index=False, na_rep="n/a")

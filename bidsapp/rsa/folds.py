@@ -67,7 +67,7 @@ class Fits:
     penalty
         Shape (n, T): the ridge penalty chosen; NaN for other fits.
     cut
-        Shape (n,): layers were so collinear that eigenvalues were cut.
+        Shape (n,): layers were so collinear that eigenvalues were cut, or left to ridge's penalty.
     """
 
     slopes: Floats
@@ -225,7 +225,7 @@ def _fits_of_runs(data: Data, fit: Fit, penalty: Floats) -> Iterator[tuple[Float
 def _solve(fit: Fit, xx: Floats, xy: Floats, penalty: Floats) -> tuple[Floats, Bools]:
     """Solve stacked problems: ``xx`` (..., p, p), ``xy`` (..., T, p), ``penalty`` (..., T)."""
     if fit == "ridge":
-        return regression.ridge_each(xx, xy, penalty), np.zeros(xx.shape[:-2], dtype=np.bool_)
+        return regression.ridge_each(xx, xy, penalty)
     return regression.ols(xx, xy) if fit == "ols" else regression.nnls(xx, xy)
 
 

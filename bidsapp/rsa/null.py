@@ -5,7 +5,7 @@ left out) is repeated. What brain and models are like by themselves stays; that 
 same moments of the film does not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -23,39 +23,42 @@ MIN_VOLUMES = 60
 _NUMBERS_AT_ONCE = 2.5e5  # of weights of one model, whatever the penalties
 
 
-def n_distinct(volumes: Sequence[int]) -> int:
+def n_distinct(volumes: Iterable[int]) -> int:
     """How many different draws there are of runs with these numbers of volumes."""
     return prod(max(n - 2 * MIN_SHIFT + 1, 0) for n in volumes)
 
 
-def draw_shifts(volumes: Sequence[int], draws: int, seed: int) -> Ints:
+def draw_shifts(volumes: Mapping[int, int], draws: int, seed: int) -> Ints:
     """Draw how far the models are shifted in each run.
 
     Parameters
     ----------
     volumes
-        Volumes on each run's circle, the smallest where participants differ.
+        Volumes on each run's circle, the smallest where participants differ, by the run's position
+        in the study; runs that nobody has may be left out.
     draws
         How often to draw.
     seed
-        Each run has a generator of its own, so that its shifts do not depend on other runs.
+        With a run's position it makes a generator of the run's own: its shifts do not depend on
+        which other runs there are.
 
     Returns
     -------
     Ints
-        Shape (draws, n_runs): uniform over those at least `MIN_SHIFT` from zero and from the whole
-        circle.
+        Shape (draws, n_runs), runs in the order of ``volumes``: uniform over those at least
+        `MIN_SHIFT` from zero and from the whole circle.
 
     Raises
     ------
     ValueError
         A run has fewer than `MIN_VOLUMES` volumes.
     """
-    if min(volumes) < MIN_VOLUMES:
-        raise ValueError(f"a run has {min(volumes)} volumes, fewer than {MIN_VOLUMES}")
+    fewest = min(volumes.values())
+    if fewest < MIN_VOLUMES:
+        raise ValueError(f"a run has {fewest} volumes, fewer than {MIN_VOLUMES}")
     columns = [
-        np.random.default_rng([seed, run]).integers(MIN_SHIFT, n - MIN_SHIFT + 1, draws)
-        for run, n in enumerate(volumes)
+        np.random.default_rng([seed, position]).integers(MIN_SHIFT, n - MIN_SHIFT + 1, draws)
+        for position, n in volumes.items()
     ]
     return np.stack(columns, axis=1)
 

@@ -13,7 +13,8 @@ from bidsapp.arrays import Bools, Floats
 from bidsapp.rsa import nonnegative
 
 EIGENVALUE_CUT = 1e-7
-"""Eigenvalues of ``xx`` under this part of the largest are noise of float32 products."""
+"""Eigenvalues of ``xx`` under this part of the largest are noise of float32 products. Ols and nnls
+cut them; ridge leaves their directions to the penalty."""
 
 
 def ols(xx: Floats, xy: Floats) -> tuple[Floats, Bools]:
@@ -62,7 +63,7 @@ def ridge(xx: Floats, xy: Floats, penalties: Sequence[float]) -> Floats:
     return weights
 
 
-def ridge_each(xx: Floats, xy: Floats, penalty: Floats) -> Floats:
+def ridge_each(xx: Floats, xy: Floats, penalty: Floats) -> tuple[Floats, Bools]:
     """Ridge regression with a penalty for each target.
 
     Parameters
@@ -76,15 +77,17 @@ def ridge_each(xx: Floats, xy: Floats, penalty: Floats) -> Floats:
 
     Returns
     -------
-    Floats
+    weights : Floats
         Shape (..., T, p).
+    collinear : Bools
+        Shape (...): whether there are eigenvalues that ols would cut (see `EIGENVALUE_CUT`).
     """
-    values, vectors = np.linalg.eigh(xx)
+    values, vectors, kept = _eigen(xx)
     values = np.maximum(values, 0.0)[..., None, :]
     shifted = values + penalty[..., None] * values.mean(axis=-1, keepdims=True)
     shrunk = np.divide(1.0, shifted, out=np.zeros_like(shifted), where=shifted > 0)
     weights: Floats = (xy @ vectors * shrunk) @ vectors.swapaxes(-1, -2)
-    return weights
+    return weights, np.asarray(~kept.all(axis=-1))
 
 
 def shrinkage(values: Floats, penalties: Floats) -> Floats:

@@ -38,10 +38,13 @@ class ShiftedProducts:
     xy
         Shape (m, R, S, p), float32: correlations of regions with layers shifted by 0 ... m - 1 of
         the run's m kept volumes; NaN where the target is absent. No other product changes.
+    given
+        Shape (R, S): whether there is an RDM, also where no pair of it is used.
     """
 
     unshifted: RunProducts
     xy: Floats
+    given: Bools
 
     @property
     def n_volumes(self) -> int:
@@ -50,7 +53,11 @@ class ShiftedProducts:
 
     def of(self, participants: Ints) -> "ShiftedProducts":
         """Give the products of some participants, by position."""
-        return ShiftedProducts(self.unshifted.of(participants), self.xy[:, :, participants])
+        return ShiftedProducts(
+            self.unshifted.of(participants),
+            self.xy[:, :, participants],
+            self.given[:, participants],
+        )
 
     def at(self, shifts: Ints) -> RunProducts:
         """Give products in which each shift of the models makes targets of its own.
@@ -101,8 +108,9 @@ def shifted_products(
     else:
         (unshifted,) = lag_products(models, targets, pairs, (0,), run, nuisance)
     p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
+    given: Bools = np.logical_or.reduce(np.isfinite(targets), axis=-1)
     if not pairs.n_pairs:
-        return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32))
+        return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32), given)
     columns = standardise((models, targets.reshape(-1, targets.shape[-1])), pairs, preparation)
     if nuisance is not None:
         columns = _without(columns, pairs, nuisance)
@@ -112,7 +120,7 @@ def shifted_products(
         spectrum += waves[:, p:] @ (waves[:, :p] * weight).conj().swapaxes(1, 2)
     xy = fft.irfft(spectrum, n=m, axis=0).reshape(m, *shape, p) / pairs.n_pairs
     xy[:, ~unshifted.present] = np.nan
-    return ShiftedProducts(unshifted, xy.astype(np.float32))
+    return ShiftedProducts(unshifted, xy.astype(np.float32), given)
 
 
 def _without(columns: Floats, pairs: PairSet, nuisance: LagRegressors) -> Floats:

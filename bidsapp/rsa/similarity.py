@@ -47,7 +47,8 @@ class Similarity:
     constant
         Shape (M, R, S, n_runs): the prediction has no variance, and r is 0 for that reason.
     cut
-        Shape (M, n_runs): the layers are so collinear that eigenvalues were cut.
+        Shape (M, n_runs): the layers are so collinear that eigenvalues were cut, or left to
+        ridge's penalty.
     """
 
     r: Floats

@@ -43,7 +43,7 @@ class Unique:
         Same shape: the control leaves nothing (see `NOTHING_LEFT`), and r is 0 for that reason.
     cut
         Shape (pairs, n_runs): layers of control, target or both are so collinear that eigenvalues
-        were cut.
+        were cut, or left to ridge's penalty.
     """
 
     r: Floats

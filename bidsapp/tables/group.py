@@ -124,6 +124,7 @@ def _similarity(
     )
     table = _rows(scores, regions, ("model",), [(model,) for model in models])
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = np.isfinite(result.r).sum(axis=(2, 3)).T.ravel()
     table["r_mean"] = inference.finite_mean(r, -1).ravel()
     table["r_sd"] = inference.finite_sd(r, -1).ravel()
     r2 = inference.finite_mean(inference.finite_mean(result.r2, -1), -1)
@@ -160,7 +161,7 @@ def _comparisons(
     table["n"] = test.n.ravel().astype(int)
     table["diff_z"] = test.mean.ravel()
     add_tests(table, test, difference, families, len(pairs), seed)
-    table["note"] = [notes.TOO_FEW_PARTICIPANTS if n < 2 else None for n in table["n"]]
+    table["note"] = [notes.joined(notes.few(n, scores.too_short)) for n in table["n"]]
     return table
 
 
@@ -176,17 +177,18 @@ def _unique(
     table = _rows(scores, regions, ("control", "target"), names)
     r = inference.finite_mean(found.r, -1).swapaxes(0, 1)  # (R, pairs, S): the order of the rows
     test = inference.one_sample_t(inference.fisher_z(r))
+    counts = [
+        array.sum(axis=(2, 3)).T.ravel()
+        for array in (np.isfinite(found.r), found.constant, found.exhausted)
+    ]
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = counts[0]
     table["r_mean"] = inference.finite_mean(r, -1).ravel()
     table["r_sd"] = inference.finite_sd(r, -1).ravel()
     delta = inference.finite_mean(found.delta_r2, -1).swapaxes(0, 1)
     table["delta_r2_mean"] = inference.finite_mean(delta, -1).ravel()
     table["delta_r2_sd"] = inference.finite_sd(delta, -1).ravel()
     add_tests(table, test, inference.fisher_z(r), families, len(pairs), seed)
-    scored = np.isfinite(found.r)
-    counts = [
-        array.sum(axis=(2, 3)).T.ravel() for array in (scored, found.constant, found.exhausted)
-    ]
     cut = np.tile(found.cut.any(axis=-1), len(regions))
     table["note"] = [
         notes.joined(_notes_beyond(scores, n, its, its_cut))
@@ -196,8 +198,7 @@ def _unique(
 
 
 def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
-    said = [notes.TOO_FEW_PARTICIPANTS] if n < 2 else []
-    said += notes.beyond(*counts, cut)
+    said = [*notes.few(n, scores.too_short), *notes.beyond(*counts, cut, scores.fit)]
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
     return said
@@ -249,15 +250,15 @@ def add_tests(
 
 def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list[str]:
     result = scores.similarity
-    said = [notes.TOO_FEW_PARTICIPANTS] if row["n"] < 2 else []
+    said = notes.few(int(row["n"]), scores.too_short)
     if row["r_mean"] > row["ceiling_paper"]:
         said.append(notes.ABOVE_CEILING)
     scored = int(np.isfinite(result.r[m, region]).sum())
     constant = int(result.constant[m, region].sum())
     if constant:
         said.append(f"{notes.CONSTANT} in {constant} of {scored} scores")
-    if scored and result.cut[m].any():
-        said.append(notes.COLLINEAR)
+    if scored:
+        said += notes.collinear(result.cut[m].any(), scores.fit)
     if scores.n_dropped.any():
         said.append(notes.left_out(scores.n_dropped))
     return said

@@ -1,7 +1,8 @@
 """Words in a table's ``note`` column: why a value is missing, or what to know of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from bidsapp.analysis.spec import Fit
 from bidsapp.arrays import Ints
 from bidsapp.rsa.similarity import MIN_RUNS
 
@@ -10,6 +11,7 @@ TOO_FEW_RUNS = f"fewer than {MIN_RUNS} runs"
 NO_PAIRS = "run too short: no pair of volumes is far enough apart"
 CONSTANT = "constant"
 COLLINEAR = "collinear or constant layers: small eigenvalues cut"
+COLLINEAR_RIDGE = "collinear or constant layers: the penalty shares out their weight"
 NO_SCORE = f"no participant has the region in {MIN_RUNS} runs"
 NOTHING_BEYOND = "target predicts nothing beyond the control"
 NOTHING_LEFT = "control leaves nothing"
@@ -22,6 +24,7 @@ NO_VOXELS = "region without voxels in this run"
 LAG_TOO_LONG = "run too short for this lag"
 ABOVE_CEILING = "model above ceiling_paper"
 NULL_NOT_ASKED = "no p_null: statistics.null_draws is 0"
+_NAMED = 3  # of a list that may be long
 
 
 def left_out(n_dropped: Ints) -> str:
@@ -31,14 +34,43 @@ def left_out(n_dropped: Ints) -> str:
     return f"{span} undefined volumes left out"
 
 
-def beyond(scored: int, constant: int, exhausted: int, cut: bool) -> list[str]:
+def short_runs(too_short: Sequence[str]) -> list[str]:
+    """Name the runs that somebody has no score in, since no pair is far enough apart."""
+    return [f"{NO_PAIRS} (run {some(too_short)})"] if too_short else []
+
+
+def no_score(too_short: Sequence[str]) -> str:
+    """Say why nobody has a score, given the runs named by `short_runs`."""
+    return f"{TOO_FEW_RUNS} are left" if too_short else NO_SCORE
+
+
+def few(n: int, too_short: Sequence[str]) -> list[str]:
+    """Say why a row lacks tests or all values, given its participants and the short runs."""
+    said = short_runs(too_short)
+    if not n:
+        return [*said, no_score(too_short)]
+    return [*said, TOO_FEW_PARTICIPANTS] if n < 2 else said
+
+
+def collinear(cut: bool, fit: Fit) -> list[str]:
+    """Say what a fit does with layers so collinear that eigenvalues are ``cut`` in ols."""
+    return [COLLINEAR_RIDGE if fit == "ridge" else COLLINEAR] if cut else []
+
+
+def beyond(scored: int, constant: int, exhausted: int, cut: bool, fit: Fit) -> list[str]:
     """Say what to know of what a target explains beyond a control, given counts of its scores."""
     if not scored:
-        return [NO_SCORE]
+        return []
     said = [f"{NOTHING_BEYOND} in {constant} of {scored} scores"] if constant else []
     if exhausted:
         said.append(f"{NOTHING_LEFT} in {exhausted} of {scored} scores")
-    return [*said, COLLINEAR] if cut else said
+    return [*said, *collinear(cut, fit)]
+
+
+def some(names: Sequence[str]) -> str:
+    """List the first few names, and say how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def joined(notes: Iterable[str]) -> str | None:

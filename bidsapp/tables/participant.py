@@ -82,8 +82,7 @@ def _notes(scores: Scores, m: int, r: int, i: int) -> list[str]:
     if not np.isfinite(result.r[m, r, 0, i]):
         return [notes.TOO_FEW_RUNS]
     said = [notes.CONSTANT] if result.constant[m, r, 0, i] else []
-    if result.cut[m, i]:
-        said.append(notes.COLLINEAR)
+    said += notes.collinear(result.cut[m, i], scores.fit)
     if run.n_dropped:
         said.append(f"{run.n_dropped} undefined volumes left out")
     return said
@@ -126,7 +125,13 @@ def _unique(scores: Scores, models: Sequence[str], regions: Sequence[str]) -> pd
     table["r"] = finite_mean(found.r[:, :, 0], -1).T.ravel()
     table["delta_r2"] = finite_mean(found.delta_r2[:, :, 0], -1).T.ravel()
     table["note"] = [
-        notes.joined(notes.beyond(*row))
+        notes.joined(
+            [
+                *notes.short_runs(scores.too_short),
+                *([] if row[0] else [notes.TOO_FEW_RUNS]),
+                *notes.beyond(*row, scores.fit),
+            ]
+        )
         for row in zip(scored, constant, exhausted, cut, strict=True)
     ]
     return table

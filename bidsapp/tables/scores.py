@@ -27,6 +27,8 @@ class Scores:
         Products on the volumes that all participants define.
     n_dropped
         Shape (S,): undefined volumes left out of each participant's fits, over all runs.
+    too_short
+        Runs in which somebody has no pair of volumes to compare.
     """
 
     mode: Mode
@@ -35,6 +37,7 @@ class Scores:
     similarity: Similarity
     unique: Unique
     n_dropped: Ints
+    too_short: tuple[str, ...]
 
     @property
     def participants(self) -> Floats:
@@ -87,7 +90,16 @@ def all_scores(
                 explained = unique(*given, scored, analysis.robust.penalties)
                 alone.append((cohort.participants, scored))
                 beyond.append((cohort.participants, explained))
-            yield Scores(mode, fit, runs, joined(alone), joined_unique(beyond), n_dropped)
+            found = joined(alone), joined_unique(beyond)
+            yield Scores(mode, fit, runs, *found, n_dropped, too_short(study, mode))
+
+
+def too_short(study: StudyProducts, mode: Mode) -> tuple[str, ...]:
+    """Name the runs in which somebody has no pair of volumes that a mode compares."""
+    short = {
+        run.run for cohort in study.cohorts for run in runs_of(cohort, mode) if not run.n_pairs
+    }
+    return tuple(run.run for run in runs_of(study, mode) if run.run in short)
 
 
 def runs_of(products: Products, mode: Mode) -> tuple[RunProducts, ...]:

@@ -11,7 +11,7 @@ from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.study import StudyProducts
 from bidsapp.rsa.unique import split
 from bidsapp.tables import notes
-from bidsapp.tables.scores import layer_columns, runs_of
+from bidsapp.tables.scores import layer_columns, runs_of, too_short
 
 
 def split_table(
@@ -43,9 +43,12 @@ def split_table(
         table = pd.DataFrame(product([mode], regions, layers), columns=["mode", "roi", "model"])
         table["r2_part"] = finite_mean(finite_mean(parts, -1), -1).T.ravel()
         cut = any(its.any() for _, _, its in found)
-        present = table["r2_part"].notna()
+        short, collinear = too_short(study, mode), notes.collinear(cut, "ols")
         table["note"] = [
-            (notes.COLLINEAR if cut else None) if there else notes.NO_SCORE for there in present
+            notes.joined(
+                [*notes.short_runs(short), *(collinear if there else [notes.no_score(short)])]
+            )
+            for there in table["r2_part"].notna()
         ]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)

@@ -90,16 +90,19 @@ def test_draws_at_once_change_nothing(runs, monkeypatch):
 
 @given(st.lists(st.integers(60, 200), min_size=3, max_size=5), st.integers(0, 9))
 def test_shifts_keep_from_both_ends_and_are_each_runs_own(volumes, seed):
-    shifts = draw_shifts(volumes, 50, seed)
+    circles = dict(enumerate(volumes))
+    shifts = draw_shifts(circles, 50, seed)
     assert shifts.shape == (50, len(volumes))
     assert (shifts >= MIN_SHIFT).all()
     assert (shifts <= np.array(volumes) - MIN_SHIFT).all()
-    np.testing.assert_array_equal(draw_shifts(volumes[:-1], 50, seed), shifts[:, :-1])
-    np.testing.assert_array_equal(draw_shifts(volumes, 20, seed), shifts[:20])
+    del circles[1]  # a run that nobody has
+    others = np.delete(shifts, 1, axis=1)
+    np.testing.assert_array_equal(draw_shifts(circles, 50, seed), others)
+    np.testing.assert_array_equal(draw_shifts(circles, 20, seed), others[:20])
 
 
 def test_every_shift_is_drawn():
-    shifts = draw_shifts([62, 60, 60], 500, 0)
+    shifts = draw_shifts({0: 62, 1: 60, 2: 60}, 500, 0)
     assert sorted(set(shifts[:, 0])) == list(range(20, 43))
     assert n_distinct([62, 60, 60]) == 23 * 21 * 21
     assert n_distinct([62, 30, 60]) == 0
@@ -107,7 +110,7 @@ def test_every_shift_is_drawn():
 
 def test_short_run_has_no_shifts():
     with pytest.raises(ValueError, match="59 volumes"):
-        draw_shifts([100, 59, 80], 10, 0)
+        draw_shifts({0: 100, 1: 59, 2: 80}, 10, 0)
 
 
 def test_p_by_hand():

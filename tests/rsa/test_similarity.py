@@ -143,6 +143,17 @@ def test_nearly_collinear_layers_agree_with_explicit_fits(runs, mode, fit):
 
 
 @pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_twin_layers_share_their_weight_in_ridge_and_are_told(runs, mode):
+    twins = [replace(run, models=run.models[[0, 1, 1]]) for run in runs]
+    models = {"twins": slice(0, 3), "one": slice(0, 2)}
+    found = similarity(products_of(twins, mode), models, mode, "ridge", PENALTIES)
+    weights = found.weights[0]
+    np.testing.assert_allclose(weights[..., 1], weights[..., 2], rtol=1e-4, atol=1e-7)
+    assert found.cut[0].all()
+    assert not found.cut[1].any()
+
+
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
 def test_twin_layers_are_cut_and_score_as_one(runs, mode):
     twins = [replace(run, models=run.models[[0, 1, 1]]) for run in runs]
     models = {"twins": slice(0, 3), "one": slice(0, 2)}

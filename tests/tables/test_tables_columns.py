@@ -18,12 +18,12 @@ DESIGN = {
     ("participant", "unique"): "mode fit roi control target n_runs r delta_r2 note",
     ("participant", "autocorrelation"): "roi run lag_s r note",
     ("group", "similarity"): (
-        "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper ci_low "
-        "ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note"
+        "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper "
+        "ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note"
     ),
     ("group", "unique"): (
-        "mode fit roi control target n r_mean r_sd delta_r2_mean delta_r2_sd t df p p_bonferroni "
-        "q_fdr p_signflip note"
+        "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
+        "p_bonferroni q_fdr p_signflip note"
     ),
     ("group", "comparisons"): (
         "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip note"

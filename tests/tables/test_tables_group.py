@@ -180,6 +180,8 @@ def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
     tables = group_tables(
         study_of(copied), layers, REGIONS, SETS, analysis, nulls_of(analysis, layers), 1
     )
+    of_ridge = tables["unique"].loc[tables["unique"]["fit"] == "ridge", "note"]
+    assert of_ridge.str.contains("collinear or constant layers: the penalty").all()
     table = tables["unique"][tables["unique"]["fit"] == "ols"]
     assert (table["r_mean"] == 0).all()
     assert (
@@ -210,12 +212,51 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     parts = tables["split"].set_index("roi")
     assert parts.loc["V1v", "r2_part"].isna().all()
     assert parts.loc["FFA", "r2_part"].notna().all()
+    assert table.loc["FFA", "note"].str.contains("fewer than 2 participants").all()
+    assert table.loc["V1v", "note"].str.contains("no participant has the region in 3 runs").all()
     for roi in ("FFA", "V1v"):
         some = table.loc[roi]
-        assert some["note"].str.contains("fewer than 2 participants").all()
         missing = ["r_sd", "ceiling_paper", "ci_low", "t", "df", "p", "q_fdr", "p_signflip"]
         assert some[missing].isna().all(axis=None)
     assert np.isfinite(table.loc["V1d", "p"]).all()
+
+
+def test_runs_behind_a_mean_are_counted(runs, analysis):
+    runs[0].targets[:, 1] = np.nan  # a participant without run 1
+    runs[1].targets[0] = np.nan  # nobody has FFA in run 2
+    tables = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
+    for desc in ("similarity", "unique"):
+        rows = tables[desc].set_index("roi")
+        assert (rows.loc["V1v", "n"] == 5).all()
+        assert (rows.loc["V1v", "n_runs"] == 5 * 4 - 1).all()
+        assert (rows.loc["FFA", "n"] == 4).all()  # the other one has two runs
+        assert (rows.loc["FFA", "n_runs"] == 4 * 3).all()
+
+
+def test_run_too_short_for_robust_is_named(runs, analysis):
+    runs[2] = replace(runs[2], trim_end=LENGTHS[2] - 9)  # the least lag is 5 volumes
+    tables = group_tables(
+        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
+    )
+    short = "run too short: no pair of volumes is far enough apart (run 3)"
+    for desc in ("similarity", "comparisons", "unique", "split"):
+        notes = tables[desc].set_index("mode")["note"].fillna("")
+        assert notes["robust"].str.contains(short, regex=False).all(), desc
+        assert not notes["replicate"].str.contains("too short").any(), desc
+
+
+def test_least_lag_beyond_all_runs_is_the_cause(runs, analysis):
+    study = study_products(runs, 500.0)
+    tables = group_tables(study, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    cause = (
+        "run too short: no pair of volumes is far enough apart (run 1, 2, 3 and 1 more); "
+        "fewer than 3 runs are left"
+    )
+    for desc in ("similarity", "comparisons", "unique", "split"):
+        rows = tables[desc].query("mode == 'robust' and roi == 'FFA'")
+        assert set(rows["note"]) == {cause}, desc
 
 
 def test_one_participant_alone_has_scores_and_no_group_test(runs, analysis):

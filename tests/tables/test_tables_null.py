@@ -83,6 +83,20 @@ def test_participants_with_gaps_are_tested_on_their_own_volumes(long_runs, quick
     assert table["note"].isna().all()
 
 
+def test_shifts_are_shared_with_regions_that_lack_a_run(long_runs, quick, monkeypatch):
+    long_runs[1].targets[0] = np.nan
+    seen = {}
+
+    def spy(runs, shifts, *_):
+        seen[tuple(run.unshifted.run for run in runs)] = shifts
+        return np.zeros((len(shifts), len(LAYERS), 1, 3))
+
+    monkeypatch.setattr("bidsapp.tables.null.scores_at_shifts", spy)
+    for region in REGIONS:
+        null_of(long_runs, quick.model_copy(update={"modes": ("robust",)}), region)
+    np.testing.assert_array_equal(seen["1", "3", "4"], seen["1", "2", "3", "4"][:, [0, 2, 3]])
+
+
 def test_constant_layer_is_no_obstacle(long_runs, quick):
     for run in long_runs:
         run.models[2] = 0.7
@@ -112,12 +126,49 @@ def test_observed_score_is_that_of_the_table(long_runs, quick, monkeypatch):
     [
         (lambda runs: runs[:2], "no p_null: fewer than 3 runs"),
         (lambda runs: [*runs[:3], replace(runs[3], trim_end=9)], "run 4 has 59 volumes"),
+        # So short that robust has no pair of it: the run counts all the same.
+        (lambda runs: [*runs[:3], replace(runs[3], trim_end=49)], "run 4 has 19 volumes"),
     ],
 )
 def test_what_cannot_be_tested_says_why(long_runs, quick, change, note):
     table = null_of(change(long_runs), quick).xs("robust", level="mode")
     assert table[["p_null", "p_null_max"]].isna().all(axis=None)
     assert table["note"].str.contains(note).all()
+
+
+def cut_short(runs, run, participant, n_volumes):
+    """Let a participant's scan of a run break off."""
+    _, columns = np.triu_indices(LENGTHS[run], 1)
+    runs[run].targets[:, participant, columns >= n_volumes] = np.nan
+
+
+def test_scan_cut_short_is_said_with_its_participant_and_what_to_do(long_runs, quick):
+    cut_short(long_runs, 2, 1, 45)
+    table = null_table(long_runs, LAYERS, REGIONS, "FFA", quick, 3, ("01", "04", "07"))
+    assert table["p_null"].isna().all()
+    assert set(table.loc[table["mode"] == "replicate", "note"]) == {
+        "no p_null: run 3 has 45 volumes, fewer than 60, in sub-04 "
+        "(leave out that run or participant: docs/faq.md)"
+    }
+    assert null_of(long_runs, quick)["note"].str.contains("in participant 2 ").all()
+    long_runs[2].targets[:, 1] = np.nan
+    assert np.isfinite(null_of(long_runs, quick)["p_null"]).all()
+
+
+def test_scan_of_few_volumes_is_said_in_both_modes(long_runs, quick):
+    cut_short(long_runs, 2, 1, 15)  # none of them far enough apart for robust
+    table = null_of(long_runs, quick)
+    assert table["p_null"].isna().all()
+    assert table["note"].str.contains("run 3 has 15 volumes, fewer than 60, in participant 2").all()
+
+
+def test_least_lag_beyond_all_runs_is_said(long_runs, quick):
+    robust = quick.robust.model_copy(update={"min_lag_s": 500.0})
+    table = null_of(long_runs, quick.model_copy(update={"robust": robust}))
+    assert set(table["note"].xs("robust")) == {
+        "no p_null: run 1 has no pair of volumes far enough apart"
+    }
+    assert np.isfinite(table["p_null"].xs("replicate")).all()
 
 
 def test_short_run_that_nobody_has_in_this_region_does_not_count(long_runs, quick):

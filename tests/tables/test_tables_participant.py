@@ -49,12 +49,15 @@ def test_values_stand_in_their_own_rows(runs, analysis):
 def test_missing_values_say_why(runs, analysis):
     runs[2].targets[0, 1] = np.nan
     runs[2].targets[1, 1] = runs[3].targets[1, 1] = np.nan
-    similarity = tables_of(runs, analysis)["similarity"].set_index(["roi", "run"])
+    tables = tables_of(runs, analysis)
+    similarity = tables["similarity"].set_index(["roi", "run"])
     missing = similarity.loc[("FFA", "3")]
     assert missing["r"].isna().all()
     assert missing["note"].str.contains("missing").all()
     assert similarity.loc[("FFA", "1"), "r"].notna().all()
     assert (similarity.loc[("V1v", "1"), "note"] == "fewer than 3 runs").all()
+    unique = tables["unique"].set_index("roi")
+    assert (unique.loc["V1v", "note"] == "fewer than 3 runs").all()
     whole = similarity[similarity["fit"] == "ols"].loc[("V1d", "1")]
     assert whole["note"].isna().all()
 
@@ -74,12 +77,17 @@ def test_constant_collinear_and_undefined_are_noted(runs, analysis):
     assert table.loc[("nnls", "FFA", "bad", "2"), "note"].tolist() == ["constant", "constant"]
     assert (table.loc[("nnls", "FFA", "bad", "2"), "r"] == 0).all()
     assert table.loc[("ols", "V1v", "good", "2"), "note"].str.contains("collinear").all()
+    assert table.loc[("ridge", "V1v", "good", "2"), "note"].str.contains("collinear.*penalty").all()
     assert table.loc[("ols", "V1v", "bad", "1"), "note"].str.contains("1 undefined").all()
 
 
 def test_run_too_short_for_the_robust_mode_is_noted(runs, analysis):
     own = [replace(run, targets=run.targets[:, :1]) for run in runs]
-    table = participant_tables(study_products(own, 60.0), LAYERS, REGIONS, analysis)["similarity"]
+    tables = participant_tables(study_products(own, 60.0), LAYERS, REGIONS, analysis)
+    table, unique = tables["similarity"], tables["unique"]
+    beyond = unique.loc[unique["mode"] == "robust", "note"]
+    assert beyond.str.contains("run too short").all()
+    assert beyond.str.endswith("; fewer than 3 runs").all()
     robust = table[table["mode"] == "robust"]
     assert robust["note"].str.contains("too short").all()
     assert robust["r"].isna().all()

@@ -27,9 +27,9 @@ PARTICIPANT_COLUMNS = {
     "n_confounds df_left fd_mean fd_max fd_over_half_mm flags",
 }
 GROUP_COLUMNS = {
-    "similarity": "mode fit roi model n r_mean r_sd r2_mean ceiling_paper ceiling_lower "
+    "similarity": "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower "
     "ceiling_upper ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note",
-    "unique": "mode fit roi control target n r_mean r_sd delta_r2_mean delta_r2_sd t df p "
+    "unique": "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
     "p_bonferroni q_fdr p_signflip note",
     "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",
     "lag": "fit roi model min_lag_s n r_mean r_sd",
@@ -86,6 +86,7 @@ def test_group_tables(done, desc):
     assert len(table) > 0
     if desc == "similarity":
         assert (table["n"] == 3).all()
+        assert (table["n_runs"] == 3 * len(RUNS)).all()
         assert len(table) == 2 * 3 * 3 * 2
         assert table["p_null"].isna().all()  # the runs are short, and the table says so
         assert table["note"].str.contains("no p_null: run 1 has").all()
