@@ -88,9 +88,7 @@ def test_json_takes_what_numpy_gives(tmp_path: Path) -> None:
     }
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 @given(n=st.integers(2, 12), k=st.integers(1, 4))
 def test_rdms_come_back_and_rsatoolbox_opens_them(tmp_path: Path, n: int, k: int) -> None:
     values = rdms(n, k)

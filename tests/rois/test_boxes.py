@@ -13,7 +13,7 @@ corner = st.tuples(index, index, index)
 
 
 @given(one=corner, other=corner)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_box_holds_its_points_and_agrees_with_the_image(one, other):
     points = np.array([one, other]) @ AFFINE[:3, :3].T + AFFINE[:3, 3]
     box = Box.around(points, AFFINE)

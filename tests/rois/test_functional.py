@@ -185,7 +185,7 @@ def crowded_regions(draw):
 SMALL = np.diag([3.0, 2.5, 3.3, 1.0])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(crowded_regions())
 def test_laws_of_the_contest(crowd):
     maps, mask, priors, spec = crowd
@@ -220,7 +220,7 @@ def test_laws_of_the_contest(crowd):
         assert not wanted.any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(crowded_regions(), st.randoms(use_true_random=False))
 def test_the_order_of_the_regions_does_not_matter(crowd, random):
     maps, mask, priors, spec = crowd

@@ -85,7 +85,7 @@ def test_a_target_that_far_pairs_leave_without_variance_is_absent_there_alone(ru
     assert np.isnan(lag_centred.xy[0, 1]).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(14)), st.integers(0, 10_000))
 def test_order_of_volumes_changes_no_centred_product(order, seed):
     rdms = np.random.default_rng(seed).normal(1, 0.2, (4, 14 * 13 // 2))
@@ -166,7 +166,7 @@ def test_undefined_pairs_are_refused(gappy_runs):
         run_products(run.models, run.targets, all_pairs(40), "centred", "1")
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_any_function_of_circular_lag_changes_nothing_in_lag_centred_products(seed):
     rng = np.random.default_rng(seed)

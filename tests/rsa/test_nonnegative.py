@@ -46,7 +46,7 @@ def test_badly_conditioned_predictions_are_scipys():
         assert off.max() < 1e-12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 12), st.sampled_from([0.5, 1.0, 2.0]))
 def test_optimality_conditions(seed, p, spread):
     xx, xy = problems(seed, p=p, spread=spread)
@@ -58,7 +58,7 @@ def test_optimality_conditions(seed, p, spread):
     assert np.abs(gradient[weights > 0]).max(initial=0) <= 1e-9 * scale
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.permutations(range(6)))
 def test_order_of_layers_changes_nothing_else(seed, order):
     xx, xy = problems(seed)
@@ -67,7 +67,7 @@ def test_order_of_layers_changes_nothing_else(seed, order):
     np.testing.assert_allclose(turned, plain, atol=1e-9 * np.abs(plain).max())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.lists(st.floats(0.1, 10), min_size=6, max_size=6))
 def test_weights_scale_with_layers_and_targets(seed, factors):
     xx, xy = problems(seed)

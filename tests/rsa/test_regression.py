@@ -86,7 +86,7 @@ def test_layers_without_variance_get_no_weight():
     assert ridge(nothing, xy, [0.1, 1.0]).shape == (2, 4, 3)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10_000), st.integers(1, 9))
 def test_nnls_meets_its_optimality_conditions(seed, p):
     _, _, xx, xy = problem(seed, n=60, p=p, targets=4)
