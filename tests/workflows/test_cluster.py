@@ -3,18 +3,21 @@
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nipype import Function
 from nipype.pipeline import engine
 from nipype.pipeline.plugins.base import DistributedPluginBase
 
 import bidsapp
+from bidsapp.analysis.spec import default_analysis, read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.cli.run import main
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings, to_toml
-from bidsapp.workflows import cluster
+from bidsapp.workflows import cluster, group
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.plugin_file import read_plugin
 from bidsapp.workflows.plugins import NAMES, example
@@ -337,6 +340,27 @@ def test_every_step_says_what_it_needs():
     assert makers == ["steps.py"]
     needed = inspect.signature(make_step).parameters
     assert all(needed[name].default is inspect.Parameter.empty for name in ("mem_gb", "n_procs"))
+
+
+def test_statistics_ask_for_what_their_rdms_need(tmp_path, monkeypatch):
+    """Not for a share of the machine that submits them."""
+    rdms = SimpleNamespace(onsets_s=np.arange(500) * 2.0, names=("layer",) * 10)
+    analysis = read_analysis(default_analysis())
+
+    def asked(n_participants: int, mem_gb: int) -> float:
+        files = {f"{label:02d}": tmp_path for label in range(n_participants)}
+        monkeypatch.setattr(group, "brain_rdm_files", lambda *_: {"1": files})
+        settings = parse(["b", str(tmp_path), "group", "--mem-gb", str(mem_gb)])
+        workflow = group.init_group_wf(settings, analysis)
+        return float(workflow.get_node("statistics").mem_gb)
+
+    monkeypatch.setattr(group, "read_rdms", lambda _: rdms)
+    monkeypatch.setattr(group, "_check", lambda *_: None)
+    monkeypatch.setattr(group, "model_rdm_files", lambda *_: {"1": [tmp_path]})
+    assert asked(10, 8) == asked(10, 800)
+    column_gb = 500 * 500 / 2 * 4 / 1e9
+    more = 10 * len(analysis.region_names) * column_gb
+    assert asked(20, 8) - asked(10, 8) == pytest.approx(2.5 * more)
 
 
 def test_only_networks_on_a_gpu_ask_for_one(study, scheduler, monkeypatch, tmp_path):
