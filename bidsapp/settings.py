@@ -60,6 +60,7 @@ class Settings(BaseModel):
     scratch_gb: Positive = 50.0
     device: str = "auto"
     nipype_plugin_file: Path | None = None
+    of_this_machine: tuple[str, ...] = ()  # which of nprocs and mem_gb nobody gave
     stop_on_first_crash: bool = False
     random_seed: int = 0
     error_bars: ErrorBars = "sd"

@@ -103,7 +103,7 @@ cp "$damaged" "$cluster/whole.nii.gz"
 dd if=/dev/urandom of="$damaged" bs=1 seek="$(($(stat -c %s "$damaged") / 2))" count=4000 conv=notrunc status=none
 by_jobs() { # as in a shell that has no LOGNAME
   (unset LOGNAME USER && level participant -w "$cluster/work" --nipype-plugin-file "$cluster/slurm.yaml" \
-    --skip-bids-validation)
+    --nprocs 1 --mem-gb 2 --skip-bids-validation)
 }
 status=0
 by_jobs 2>"$cluster/first.txt" || status=$?

@@ -13,6 +13,8 @@ from bidsapp.errors import EXIT_USAGE, UsageError
 from bidsapp.settings import FMRIPREP, RAW, Settings, make_settings, read_toml
 from bidsapp.workflows.plugins import NAMES, example
 
+_MACHINE = ("nprocs", "mem_gb")  # settings whose defaults are this machine's
+
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that fails with one clear line and the exit status of BIDS Apps."""
@@ -39,12 +41,16 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
         Arguments contradict each other, or a value is wrong.
     """
     parser = build_parser()
-    config = parser.parse_known_args(argv)[0].config_file
+    words = parser.parse_known_args(argv, argparse.Namespace(**dict.fromkeys(_MACHINE)))[0]
+    config = words.config_file
     saved = {} if config is None else _joined(read_toml(config))
     datasets = saved.pop("derivatives", {})
     parser.set_defaults(**saved)
     values = vars(parser.parse_args(argv))
     values.pop("config_file")
+    chosen = saved.keys() - set(values.get("of_this_machine", ()))
+    unsaid = (name for name in _MACHINE if getattr(words, name) is None and name not in chosen)
+    values["of_this_machine"] = tuple(unsaid)
     values["participant_label"] = _labels(values["participant_label"], "sub-")
     values["session_label"] = _labels(values["session_label"], "ses-")
     values["task_id"] = _labels(values["task_id"], "task-")

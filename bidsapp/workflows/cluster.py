@@ -1,64 +1,30 @@
 """Steps as jobs of a cluster: nipype's plugins of schedulers, and what each step asks them for."""
 
+import logging
 import math
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
+from nipype.interfaces.base import CommandLine, InterfaceResult
 from nipype.pipeline import engine, plugins
-from nipype.pipeline.plugins.base import GraphPluginBase, PluginBase, SGELikeBatchManagerBase
+from nipype.pipeline.plugins.base import PluginBase
 
-from bidsapp.errors import InputError, UsageError
+from bidsapp.errors import InputError
+from bidsapp.workflows.plugin_file import GPU_ARGS, scheduler_texts
+from bidsapp.workflows.schedulers import PROGRAMS, Programs, cancel, check_programs
 
+LOGGER = logging.getLogger(__name__)
 POLL_S = 5.0
 RESULT_S = 30.0
 """How long a job that has ended may take until its result is seen on a network's file system."""
-_FOR_SCHEDULER = ("sub_args", "batch_args")
 LIBRARIES_GB = 0.5
 """Memory of a job before it has read any data: Python and its libraries."""
-
-
-def read_plugin(path: Path, work_dir: Path) -> dict[str, Any]:
-    """Read the name and the arguments of a plugin from a YAML file.
-
-    Raises
-    ------
-    UsageError
-        The file cannot be read, or names no plugin that can be used; or the work directory has a
-        name that nipype cannot hand to a scheduler.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UsageError(f"cannot read the nipype plugin file {path}: {error}") from error
-    if not isinstance(content, dict) or "plugin" not in content:
-        raise UsageError(f"{path} must name a nipype plugin, such as 'plugin: SLURM'")
-    kind = _kind(content["plugin"])
-    if kind is None:
-        known = sorted(
-            name.removesuffix("Plugin") for name in dir(plugins) if name.endswith("Plugin")
-        )
-        raise UsageError(
-            f"{path}: nipype has no plugin {content['plugin']!r}; it has {', '.join(known)}"
-        )
-    if issubclass(kind, GraphPluginBase):
-        raise UsageError(
-            f"{path}: {content['plugin']} does not wait for its jobs, so that failures would be "
-            f"missed; name {content['plugin'].removesuffix('Graph')} instead"
-        )
-    arguments = content.get("plugin_args", {})
-    if not isinstance(arguments, dict) or not all(
-        isinstance(text, str) for key, text in arguments.items() if key.endswith(_FOR_SCHEDULER)
-    ):
-        raise UsageError(
-            f"{path}: plugin_args must be keys with values, and those of the scheduler text, such "
-            "as 'sbatch_args: --mem={mem_mb}M'"
-        )
-    if issubclass(kind, SGELikeBatchManagerBase):
-        _check_work_dir(work_dir)
-    return {key: content[key] for key in ("plugin", "plugin_args") if key in content}
+# What a scheduler that is asked for a job says, with an error's status, when it has forgotten it.
+_GONE = ("Invalid job id", "Unknown Job Id", "Job has finished", "is not found")
 
 
 def cluster_plugin(
@@ -67,24 +33,35 @@ def cluster_plugin(
     """Make the plugin of a scheduler, and tell each step of ``workflow`` what to ask it for.
 
     In the arguments that are handed to the scheduler, ``{mem_mb}``, ``{n_procs}``, ``{gpus}`` and
-    ``{mem_mb_per_core}`` become what the step needs.
+    ``{mem_mb_per_core}`` become what the step needs, and ``{gpu_args}`` the argument of that name
+    where it needs a GPU.
 
     Returns
     -------
     nipype plugin
         None where ``name`` is no scheduler's.
+
+    Raises
+    ------
+    UsageError
+        The scheduler's programs are not on this machine.
     """
-    kind = _kind(name)
-    if kind is None or not issubclass(kind, SGELikeBatchManagerBase):
+    if name not in PROGRAMS:
         return None
+    check_programs(name)
     os.environ.setdefault("LOGNAME", "moviersa")  # the plugins name jobs by it
-    templates = {key: text for key, text in arguments.items() if key.endswith(_FOR_SCHEDULER)}
+    # Programs try again by themselves; more tries only put jobs into the queue twice.
+    arguments = {"max_tries": 0, **arguments}
+    gpu_args = arguments.pop(GPU_ARGS, "")
+    texts = scheduler_texts(arguments)
     for full_name in workflow.list_node_names():
         node = workflow.get_node(full_name)
-        asked = {key: _filled(text, needs(node)) for key, text in templates.items()}
+        asked = {key: filled(text, needs(node), gpu_args) for key, text in texts.items()}
         node.plugin_args = {**asked, "overwrite": True}
-    fresh: type[PluginBase] = type(kind.__name__, (_Watchful, kind), {})
-    return fresh(plugin_args=dict(arguments))
+    kind: type[PluginBase] = getattr(plugins, f"{name}Plugin")
+    own = {"programs": PROGRAMS[name], "module": kind.__module__}
+    fresh: type[PluginBase] = type(kind.__name__, (_Watchful, kind), own)
+    return fresh(plugin_args=arguments)
 
 
 def needs(node: engine.Node) -> dict[str, int]:
@@ -98,15 +75,109 @@ def needs(node: engine.Node) -> dict[str, int]:
     }
 
 
-class _Watchful:
-    """What nipype's plugins of schedulers lack for jobs that are killed."""
+def filled(text: str, values: Mapping[str, int], gpu_args: str) -> str:
+    """Put what a step needs into the arguments for a scheduler."""
+    text = text.replace(f"{{{GPU_ARGS}}}", gpu_args if values["gpus"] else "")
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
 
-    def _submit_job(self, node: engine.Node, updatehash: bool = False) -> int:
+
+class ProgramFailedError(Exception):
+    """A scheduler's program ended with an error's status; the message is in its own words."""
+
+
+class _Told(CommandLine):  # type: ignore[misc]  # nipype has no types
+    """A command whose failure raises: nipype's own goes on, and what the program said is lost."""
+
+    def run(self, *args: Any, **keywords: Any) -> InterfaceResult:  # noqa: ANN401
+        self.terminal_output = "allatonce"  # kept, not put into files of the current folder
+        result = super().run(*args, **{**keywords, "ignore_exception": False})
+        runtime = result.runtime
+        if runtime.returncode != 0:
+            said = f"{runtime.stderr}\n{runtime.stdout}".split()
+            raise ProgramFailedError(" ".join(said) or f"status {runtime.returncode}")
+        return result
+
+
+class _Watchful:
+    """What nipype's plugins of schedulers lack, for jobs that are refused, killed or left behind.
+
+    The class is mixed into a plugin. Job numbers are the plugin's own; that of a job which could
+    not be submitted is the error.
+    """
+
+    programs: Programs
+    module: str
+    over = False
+    """Whether all steps were run that could be."""
+    _pending: dict[object, str]
+
+    def run(self, graph: object, config: object, updatehash: bool = False) -> None:
+        """Run all steps; cancel what is in the queue if that does not come to its end."""
+        self._told: set[str] = set()
+        try:
+            super().run(graph, config, updatehash=updatehash)  # type: ignore[misc]
+        except BaseException:
+            cancel(self.programs, [str(job) for job in self._pending])
+            raise
+
+    def _postrun_check(self) -> None:
+        super()._postrun_check()  # type: ignore[misc]
+        self.over = True
+
+    def _submit_job(self, node: engine.Node, updatehash: bool = False) -> object:
         """Remove an earlier run's result first: it would pass for that of a job killed at once."""
         for old in Path(node.output_dir()).glob("result_*.pklz"):
             old.unlink()
-        taskid: int = super()._submit_job(node, updatehash)  # type: ignore[misc]
-        return taskid
+        try:
+            with self._failures_told():
+                job: object = super()._submit_job(node, updatehash)  # type: ignore[misc]
+        except Exception as error:  # nipype's plugins raise what they happen to
+            why = " ".join(str(error.__context__ or error).split())
+            return InputError(f"the job could not be submitted: {why}")
+        return job
+
+    def _get_result(self, job: object) -> dict[str, Any] | None:
+        if isinstance(job, InputError):
+            raise job
+        try:
+            result: dict[str, Any] | None = super()._get_result(job)  # type: ignore[misc]
+        except Exception:
+            self._clear_task(job)
+            raise
+        if result is not None:
+            self._clear_task(job)
+        return result
+
+    def _clear_task(self, job: object) -> None:
+        self._pending.pop(job, None)
+
+    def _is_pending(self, job: object) -> bool:
+        """Tell whether a job has not ended; one that cannot be asked for now has not."""
+        try:
+            with self._failures_told():
+                pending: bool = super()._is_pending(job)  # type: ignore[misc]
+        except Exception as error:
+            why = " ".join(str(error).split())
+            if any(gone in why for gone in _GONE):
+                return False
+            if why not in self._told:
+                self._told.add(why)
+                LOGGER.warning("%s fails, asked again until it does: %s", self.programs.ask, why)
+            return True
+        return pending
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        """Let nipype's plugin call programs by `_Told`: it has no other way to see them fail."""
+        module: Any = sys.modules[self.module]
+        before = module.CommandLine
+        module.CommandLine = _Told
+        try:
+            yield
+        finally:
+            module.CommandLine = before
 
     def _report_crash(self, node: engine.Node, result: dict[str, Any] | None = None) -> str:
         """Give nipype the lines that it needs of a traceback, and a killed job a clear sentence."""
@@ -125,22 +196,3 @@ class _Watchful:
 def _batch_folder(node: engine.Node) -> Path:
     """Return where nipype keeps scripts and logs of the jobs of a node's workflow."""
     return Path(node.base_dir, str(node._hierarchy).split(".")[0], "batch")
-
-
-def _kind(name: object) -> type[PluginBase] | None:
-    found: type[PluginBase] | None = getattr(plugins, f"{name}Plugin", None)
-    return found
-
-
-def _filled(text: str, values: Mapping[str, int]) -> str:
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", str(value))
-    return text
-
-
-def _check_work_dir(work_dir: Path) -> None:
-    if any(character.isspace() or character in "'\"\\$" for character in str(work_dir)):
-        raise UsageError(
-            f"--work-dir {work_dir}: nipype cannot hand paths with spaces or quotes to a "
-            "scheduler; choose another work directory"
-        )

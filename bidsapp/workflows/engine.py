@@ -12,7 +12,8 @@ from nipype.pipeline import engine
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
 from bidsapp.workflows import cluster
-from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin, WorkerKilledError
+from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin
+from bidsapp.workflows.plugin_file import read_plugin
 
 LOGGER = logging.getLogger(__name__)
 _LOCAL = ("Linear", "MultiProc")
@@ -39,6 +40,9 @@ def run_workflow(
         The system killed a worker process, so that nothing more can be run.
     UsageError
         The plugin file cannot be used.
+    Exception
+        Whatever else ends the run while steps are left that could be done; what failed before is
+        logged.
     """
     log_dir.mkdir(parents=True, exist_ok=True)
     before = set(log_dir.glob("crash-*"))
@@ -53,18 +57,18 @@ def run_workflow(
             _stop_if_interrupted(log_dir, before)
         tell(node, status)
 
+    plugin = _watchful(chosen, workflow, watch)
     try:
-        workflow.run(**_watchful(chosen, workflow, watch))
-    except WorkerKilledError:
-        for step, reason in _crashes(log_dir, before).items():
-            LOGGER.error("%s: %s", step, reason)
-        raise
+        workflow.run(**plugin)
     except Exception:
         # nipype raises whatever a step raised; its crash files say which step and why.
         crashes = _crashes(log_dir, before)
-        if not crashes:
-            raise
-        return crashes
+        whole = settings.stop_on_first_crash or getattr(plugin["plugin"], "over", True)
+        if whole and crashes:
+            return crashes
+        for step, reason in crashes.items():
+            LOGGER.error("%s: %s", step, reason)
+        raise
     return {}
 
 
@@ -127,7 +131,7 @@ def failed_participants(crashes: Mapping[str, str]) -> dict[str, str]:
 
 def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     if settings.nipype_plugin_file is not None:
-        return cluster.read_plugin(settings.nipype_plugin_file, settings.work_dir)
+        return read_plugin(settings.nipype_plugin_file, settings)
     if settings.nprocs == 1 or not parallel:
         return {"plugin": "Linear"}
     arguments = {
@@ -163,6 +167,7 @@ def _watchful(
     if name in _LOCAL:
         arguments["status_callback"] = watch
     if name == "MultiProc":
+        arguments.setdefault("raise_insufficient", False)  # a step that is too large runs alone
         return {"plugin": WatchfulMultiProcPlugin(plugin_args=arguments)}
     scheduler = cluster.cluster_plugin(name, arguments, workflow)
     if scheduler is not None:

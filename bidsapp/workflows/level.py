@@ -8,6 +8,8 @@ from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import start
 from bidsapp.workflows.inputs import check_folders
 from bidsapp.workflows.models import check_models
+from bidsapp.workflows.plugin_file import read_plugin
+from bidsapp.workflows.schedulers import check_programs
 
 
 def run_level(settings: Settings, analysis: Analysis) -> int:
@@ -21,10 +23,10 @@ def run_level(settings: Settings, analysis: Analysis) -> int:
     check_models(settings, analysis)
     check_folders(settings, analysis)
     if settings.nipype_plugin_file is not None:
-        # To refuse it early; imported late, as it brings nipype.
-        from bidsapp.workflows.cluster import read_plugin
-
-        read_plugin(settings.nipype_plugin_file, settings.work_dir)
+        # To refuse it early.
+        plugin = read_plugin(settings.nipype_plugin_file, settings)["plugin"]
+        if not (settings.dry_run or settings.boilerplate_only):
+            check_programs(plugin)
     check_same_analysis(settings.output_dir, analysis, settings.full_space)
     if settings.boilerplate_only:
         start(settings, analysis)

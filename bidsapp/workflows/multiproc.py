@@ -20,6 +20,8 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]  # nipype 
     ever for a job whose worker was killed.
     """
 
+    over = False
+    """Whether all steps were run that could be."""
     _killed = False
 
     def _async_callback(self, args: object) -> None:
@@ -46,6 +48,10 @@ class WatchfulMultiProcPlugin(MultiProcPlugin):  # type: ignore[misc]  # nipype 
                 self._killed = True
         if self._killed:
             self._end()
+
+    def _postrun_check(self) -> None:
+        super()._postrun_check()
+        self.over = True
 
     def _end(self) -> None:
         running = sorted(self.procs[job].fullname for _, job in self.pending_tasks)

@@ -179,6 +179,6 @@ def _rdms_node(
     )
     if settings.weights is not None:
         rdms.inputs.weights_dir = str(settings.weights)
-    # One at a time, with all cores: networks use whatever they are given.
+    # One at a time, with all cores and all memory: networks use whatever they are given.
     name = f"rdms_{film.run}_{labels[next(iter(models))]}"
-    return make_step(rdms, name, memory_gb, settings.nprocs)
+    return make_step(rdms, name, settings.mem_gb, settings.nprocs)

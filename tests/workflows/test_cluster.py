@@ -3,18 +3,23 @@
 import inspect
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from nipype import Function
 from nipype.pipeline import engine
+from nipype.pipeline.plugins.base import DistributedPluginBase
 
 import bidsapp
+from bidsapp.analysis.spec import default_analysis, read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.cli.run import main
 from bidsapp.errors import InputError, UsageError
-from bidsapp.settings import Settings
-from bidsapp.workflows import cluster
+from bidsapp.settings import Settings, to_toml
+from bidsapp.workflows import cluster, group
 from bidsapp.workflows.engine import run_workflow
+from bidsapp.workflows.plugin_file import read_plugin
 from bidsapp.workflows.plugins import NAMES, example
 from bidsapp.workflows.steps import make_step
 
@@ -24,6 +29,8 @@ for script; do :; done
 PYTHONWARNINGS=ignore sh "$script" >/dev/null 2>&1
 echo "Submitted batch job $(wc -l <"$(dirname "$0")/jobs")"
 """
+
+SIZES = ("--nprocs", "4", "--mem-gb", "8")
 
 
 def same(x: int) -> int:
@@ -77,8 +84,13 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def by_jobs(folder: Path, text: str | None = None, work: str = "work") -> Settings:
     path = folder / "plugin.yaml"
     path.write_text(example("slurm") if text is None else text)
-    words = ["b", "o", "participant", "-w", folder / work, "--nipype-plugin-file", path]
+    words = ["b", "o", "participant", "-w", folder / work, "--nipype-plugin-file", path, *SIZES]
     return parse([str(word) for word in words])
+
+
+def program(folder: Path, name: str, text: str) -> None:
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
 
 
 def test_failed_and_killed_jobs_are_told_and_done_ones_are_not_repeated(tmp_path, scheduler):
@@ -121,15 +133,177 @@ def test_a_work_directory_that_cannot_be_handed_to_a_scheduler(tmp_path, schedul
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("plugin: Slurm", "no plugin 'Slurm'; it has .*SLURM"),
+        ("plugin: Slurm", "no plugin 'Slurm' .*; there are .*SLURM"),
+        ("plugin: IPython", "no plugin 'IPython'"),
+        ("plugin: Debug", "no plugin 'Debug'"),
         ("plugin: SLURMGraph", "name SLURM instead"),
+        ("plugin: SLURM\nplugin_arg: {max_jobs: 3}", "unknown key 'plugin_arg'"),
         ("plugin: SLURM\nplugin_args: [1]", "plugin_args must be keys with values"),
-        ("plugin: SLURM\nplugin_args: {sbatch_args: }", "those of the scheduler text"),
+        ("plugin: SLURM\nplugin_args: {sbatch_args: }", "sbatch_args: .* valid string"),
+        ("plugin: SLURM\nplugin_args: {sbatch_arg: -n 1}", "sbatch_arg: SLURM takes .*sbatch_args"),
+        ("plugin: SLURM\nplugin_args: {max_jobs: many}", "max_jobs: .* valid integer"),
+        ("plugin: MultiProc\nplugin_args: {n_procs: '4'}", "n_procs: .* valid integer"),
+        ("plugin: MultiProc\nplugin_args: {memory_gb: lots}", "memory_gb: .* valid number"),
+        (
+            "plugin: SLURM\nplugin_args: {sbatch_args: '--mem={mem_gb}G'}",
+            "sbatch_args has the unknown word {mem_gb}; words are mem_mb",
+        ),
+        ("plugin: SLURM\nplugin_args: {sbatch_args: '{gpu_args}'}", "'gpu_args: --gpus=1'"),
     ],
 )
-def test_a_plugin_that_cannot_be_used(tmp_path, text, says):
-    with pytest.raises(UsageError, match=says):
+def test_a_plugin_that_cannot_be_used(tmp_path, scheduler, text, says):
+    with pytest.raises(UsageError, match=says) as told:
         run_workflow(people({"01": same}), by_jobs(tmp_path, text), tmp_path / "logs")
+    assert str(tmp_path / "plugin.yaml") in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_plugin_file_that_is_no_text(tmp_path, scheduler):
+    settings = by_jobs(tmp_path)
+    (tmp_path / "plugin.yaml").write_bytes(b"plugin: SLURM # \xe9")
+    with pytest.raises(UsageError, match=r"cannot read .*plugin\.yaml"):
+        run_workflow(people({"01": same}), settings, tmp_path / "logs")
+
+
+def test_a_variable_of_the_shell_is_no_unknown_word(tmp_path):
+    text = "plugin: SLURM\nplugin_args: {sbatch_args: '--account=${ACCOUNT}'}"
+    settings = by_jobs(tmp_path, text)
+    assert read_plugin(tmp_path / "plugin.yaml", settings)["plugin_args"] == {
+        "sbatch_args": "--account=${ACCOUNT}"
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [((), "--nprocs and --mem-gb"), (("--nprocs", "4"), "--mem-gb"), (SIZES, None)],
+)
+def test_the_size_of_jobs_is_not_that_of_the_machine_that_submits(tmp_path, given, missing):
+    path = tmp_path / "plugin.yaml"
+    path.write_text(example("slurm"))
+    words = ["b", "o", "participant", "--nipype-plugin-file", str(path), *given]
+    if missing is None:
+        read_plugin(path, parse(words))
+        path.write_text(example("multiproc"))
+        read_plugin(path, parse(words[:5]))  # steps on this machine may take what it has
+        return
+    with pytest.raises(UsageError, match=f"jobs of SLURM: say with {missing} what"):
+        read_plugin(path, parse(words))
+
+
+def test_what_was_not_given_is_known_of_a_saved_run_too(tmp_path):
+    first = parse(["b", "o", "participant", "--nprocs", "1"])
+    assert first.of_this_machine == ("mem_gb",)
+    (tmp_path / "saved.toml").write_text(to_toml(first))
+    words = ["b", "o", "participant", "--config-file", str(tmp_path / "saved.toml")]
+    assert parse(words) == first
+    assert parse([*words, "--mem-gb", "8"]).of_this_machine == ()
+    (tmp_path / "saved.toml").write_text("nprocs = 2\nmem_gb = 4")
+    assert parse(words).of_this_machine == ()
+
+
+@pytest.mark.parametrize("name", ["sbatch", "squeue"])
+def test_a_scheduler_that_is_not_here(tmp_path, scheduler, monkeypatch, name):
+    (scheduler / name).unlink()
+    settings = by_jobs(tmp_path)
+    monkeypatch.setenv("PATH", str(scheduler))
+    with pytest.raises(UsageError, match=f"SLURM calls {name}, which this machine does not have"):
+        run_workflow(people({"01": same}), settings, tmp_path / "logs")
+
+
+REFUSING = """for script; do :; done
+case $script in *sub_02*)
+  echo "sbatch: error: Batch job submission failed: Requested node is not available" >&2; exit 1
+esac"""
+
+
+def test_a_job_that_the_scheduler_refuses_fails_alone_in_its_words(tmp_path, scheduler):
+    program(scheduler, "sbatch", REFUSING + SBATCH.removeprefix("#!/bin/sh"))
+    settings = by_jobs(tmp_path, example("slurm").replace("max_jobs: 100", "max_jobs: 1"))
+    steps = {"01": fail, "02": same, "03": same, "04": fail}
+    crashes = run_workflow(people(steps), settings, tmp_path / "logs")
+    told = {step.split(".")[-2]: reason for step, reason in crashes.items()}
+    assert sorted(told) == ["sub_01_wf", "sub_02_wf", "sub_04_wf"]
+    assert told["sub_02_wf"].startswith(
+        "the job could not be submitted: sbatch: error: Batch job submission failed: Requested "
+        "node is not available ("
+    )
+    done = [path.parts[-3] for path in (tmp_path / "work").rglob("result_step.pklz")]
+    assert done == ["sub_03_wf"]
+
+
+def test_what_ends_a_run_early_is_raised_and_earlier_failures_are_told(
+    tmp_path, scheduler, monkeypatch, caplog
+):
+    text = example("slurm").replace("max_jobs: 100", "max_jobs: 1")
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("nipype is broken")
+
+    monkeypatch.setattr(DistributedPluginBase, "_task_finished_cb", broken)
+    with pytest.raises(RuntimeError, match="nipype is broken"):
+        run_workflow(people({"01": fail, "02": same}), by_jobs(tmp_path, text), tmp_path / "logs")
+    assert "sub_01_wf.step: ValueError: step 1 cannot be done" in caplog.text
+
+
+LATER = """
+(PYTHONWARNINGS=ignore sh "$script"; touch "$(dirname "$0")/ended") >/dev/null 2>&1 &
+echo Submitted batch job 7"""
+TIMED_OUT = """[ -e "$(dirname "$0")/ended" ] && exit 0
+echo "slurm_load_jobs error: Socket timed out on send/recv operation" >&2; exit 1"""
+
+
+def test_a_job_that_cannot_be_asked_for_goes_on(tmp_path, scheduler, caplog):
+    program(scheduler, "sbatch", f"for script; do :; done{LATER}")
+    program(scheduler, "squeue", TIMED_OUT)
+    assert run_workflow(people({"01": same}), by_jobs(tmp_path), tmp_path / "logs") == {}
+    assert caplog.text.count("squeue fails, asked again until it does") == 1
+    assert "Socket timed out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("SLURM", "slurm_load_jobs error: Invalid job id specified"),
+        ("PBS", "qstat: Unknown Job Id 7.server"),
+        ("PBS", "qstat: 7.server Job has finished, use -x or -H to obtain historical information"),
+        ("LSF", "Job <7> is not found"),
+    ],
+)
+def test_a_job_that_the_scheduler_has_forgotten_has_ended(tmp_path, scheduler, name, says):
+    for each in ("qsub", "bsub", "squeue", "qstat", "bjobs"):
+        program(scheduler, each, f"echo '{says}' >&2; exit 1")
+    plugin = cluster.cluster_plugin(name, {}, people({"01": same}))
+    assert plugin is not None
+    plugin._told = set()
+    assert plugin._is_pending(7) is False
+
+
+@pytest.mark.parametrize(
+    ("scancel", "says"),
+    [
+        ('echo "$@" >"$0.ids"', "jobs that had not ended were cancelled: 11 12"),
+        ("echo no such luck >&2; exit 1", "jobs go on; end them with 'scancel 11 12'"),
+        (None, "jobs go on; end them with 'scancel 11 12'"),
+    ],
+)
+def test_jobs_of_a_run_that_is_stopped_are_cancelled(
+    tmp_path, scheduler, monkeypatch, caplog, scancel, says
+):
+    program(scheduler, "sbatch", 'echo >>"$0.n"; echo "Submitted batch job 1$(wc -l <"$0.n")"')
+    program(scheduler, "squeue", "echo 11 12")
+    if scancel is not None:
+        program(scheduler, "scancel", scancel)
+    settings = by_jobs(tmp_path)
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cluster._Watchful, "_is_pending", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run_workflow(people({"01": same, "02": same}), settings, tmp_path / "logs")
+    assert says in caplog.text
+    if scancel is not None and "ids" in scancel:
+        assert (scheduler / "scancel.ids").read_text() == "11 12\n"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -139,10 +313,17 @@ def test_examples_can_be_printed_and_read_and_leave_nothing_unfilled(tmp_path, c
     assert exit_.value.code == 0
     path = tmp_path / "plugin.yaml"
     path.write_text(capsys.readouterr().out)
-    chosen = cluster.read_plugin(path, tmp_path)
-    node = people({"01": same}).get_node("sub_01_wf.step")
-    for text in map(str, chosen["plugin_args"].values()):
-        assert "{" not in cluster._filled(text, cluster.needs(node))
+    arguments = read_plugin(path, by_jobs(tmp_path, path.read_text()))["plugin_args"]
+    needed = cluster.needs(people({"01": same}).get_node("sub_01_wf.step"))
+    gpu_args = arguments.pop("gpu_args", "--")
+    for text in map(str, arguments.values()):
+        without, with_one = (
+            cluster.filled(text, {**needed, "gpus": gpus}, gpu_args) for gpus in (0, 1)
+        )
+        assert "{" not in without + with_one
+        assert gpu_args not in without
+        assert (gpu_args in with_one) == ("{gpu_args}" in text)
+    assert name == "multiproc" or any("{gpu_args}" in str(text) for text in arguments.values())
 
 
 def test_memory_for_each_core_is_rounded_up():
@@ -161,10 +342,31 @@ def test_every_step_says_what_it_needs():
     assert all(needed[name].default is inspect.Parameter.empty for name in ("mem_gb", "n_procs"))
 
 
-def test_only_networks_on_a_gpu_ask_for_one(study, monkeypatch, tmp_path):
+def test_statistics_ask_for_what_their_rdms_need(tmp_path, monkeypatch):
+    """Not for a share of the machine that submits them."""
+    rdms = SimpleNamespace(onsets_s=np.arange(500) * 2.0, names=("layer",) * 10)
+    analysis = read_analysis(default_analysis())
+
+    def asked(n_participants: int, mem_gb: int) -> float:
+        files = {f"{label:02d}": tmp_path for label in range(n_participants)}
+        monkeypatch.setattr(group, "brain_rdm_files", lambda *_: {"1": files})
+        settings = parse(["b", str(tmp_path), "group", "--mem-gb", str(mem_gb)])
+        workflow = group.init_group_wf(settings, analysis)
+        return float(workflow.get_node("statistics").mem_gb)
+
+    monkeypatch.setattr(group, "read_rdms", lambda _: rdms)
+    monkeypatch.setattr(group, "_check", lambda *_: None)
+    monkeypatch.setattr(group, "model_rdm_files", lambda *_: {"1": [tmp_path]})
+    assert asked(10, 8) == asked(10, 800)
+    column_gb = 500 * 500 / 2 * 4 / 1e9
+    more = 10 * len(analysis.region_names) * column_gb
+    assert asked(20, 8) - asked(10, 8) == pytest.approx(2.5 * more)
+
+
+def test_only_networks_on_a_gpu_ask_for_one(study, scheduler, monkeypatch, tmp_path):
     """The GPU is another machine's: that this one has none does not matter."""
     (tmp_path / "slurm.yaml").write_text(example("slurm"))
-    more = ("--nipype-plugin-file", tmp_path / "slurm.yaml")
+    more = ("--nipype-plugin-file", tmp_path / "slurm.yaml", *SIZES)
     seen: list[engine.Workflow] = []
 
     def keep(workflow: engine.Workflow, *_: object, **__: object) -> None:
@@ -180,6 +382,8 @@ def test_only_networks_on_a_gpu_ask_for_one(study, monkeypatch, tmp_path):
         for node in nodes:
             rdms = node.name.startswith("rdms_")
             assert cluster.needs(node)["gpus"] == (gpus if rdms else 0), node.name
+            if rdms:  # responses take half, networks and their batch as much again
+                assert (node.mem_gb, node.n_procs) == (8, 4)
 
 
 def test_a_wrong_plugin_file_is_refused_before_anything_is_withdrawn(refused, tmp_path):

@@ -109,6 +109,16 @@ def test_wrong_plugin_file(tmp_path: Path, content: str) -> None:
         run_workflow(three_failing_steps(), chosen, tmp_path / "logs")
 
 
+def test_a_step_that_is_larger_than_the_plugin_file_allows_runs_alone(tmp_path: Path) -> None:
+    path = tmp_path / "plugin.yaml"
+    path.write_text("{plugin: MultiProc, plugin_args: {n_procs: 1, memory_gb: 1}}")
+    workflow = engine.Workflow(name="large_wf")
+    step = Function(input_names=[], output_names=["y"], function=one)
+    workflow.add_nodes([engine.Node(step, name="step", mem_gb=2, n_procs=2)])
+    chosen = settings(tmp_path, "--nipype-plugin-file", str(path))
+    assert run_workflow(workflow, chosen, tmp_path / "logs") == {}
+
+
 def workflow_of(function: Callable[[], object], output: str) -> engine.Workflow:
     """Make two steps in a row, so that the second one waits for the first."""
     workflow = engine.Workflow(name="sub_01_wf")
