@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bidsapp import __version__
+from bidsapp.cli.limits import memory_gb
 from bidsapp.errors import EXIT_USAGE, UsageError
 from bidsapp.settings import FMRIPREP, RAW, Settings, make_settings, read_toml
 from bidsapp.workflows.plugins import NAMES, example
@@ -144,7 +145,8 @@ def _how(parser: Parser) -> None:
     _option(group, "--omp-nthreads", type=int, default=1, help="threads of one step (default: 1)")
     group.add_argument(
         *_spellings("--mem-gb"), "--mem", dest="mem_gb", type=float, default=memory_gb(),
-        help="memory that may be used, in GB (default: 90%% of the machine's)",
+        help="memory that may be used, in GB (default: 90%% of the machine's, the container's or "
+        "the SLURM job's, whichever is least)",
     )  # fmt: skip
     _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
     _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
@@ -264,9 +266,3 @@ def _check(settings: Settings) -> None:
     asked = [option for option, given in alone.items() if given]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} exclude each other")
-
-
-def memory_gb() -> float:
-    """Return 90% of the machine's memory, in GB."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return round(0.9 * pages / 1e9, 1)
