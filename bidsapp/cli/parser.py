@@ -51,7 +51,8 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     values["task_id"] = _labels(values["task_id"], "task-")
     values["derivatives"] = {**_saved(datasets), **_datasets(values["derivatives"] or ())}
     if values["output_space"] is not None:
-        values |= _space(values["output_space"])
+        space, resolution = parse_space(values["output_space"])
+        values |= {"output_space": space, "output_resolution": resolution}
     settings = make_settings({key: value for key, value in values.items() if value is not None})
     _check(settings)
     return settings
@@ -195,20 +196,26 @@ def _labels(given: Sequence[str] | None, prefix: str) -> tuple[str, ...] | None:
     return None if given is None else tuple(dict.fromkeys(g.removeprefix(prefix) for g in given))
 
 
-def _space(given: str) -> dict[str, str]:
-    """Read a space as fMRIPrep's ``--output-spaces`` has it, such as ``MNI152NLin6Asym:res-2``."""
+def parse_space(given: str) -> tuple[str, str | None]:
+    """Read a space and its resolution, as fMRIPrep has them: ``MNI152NLin6Asym:res-2``.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+    """
     label, *modifiers = given.removeprefix("space-").split(":")
     if not label.isalnum():
         raise UsageError(f"--output-space {given}: a space is letters and digits, such as T1w")
     if not modifiers:
-        return {"output_space": label}
+        return label, None
     resolution = modifiers[0].removeprefix("res-")
     if len(modifiers) > 1 or modifiers[0] == resolution or not resolution.isalnum():
         raise UsageError(
             f"--output-space {given}: after the space only a resolution is understood, such as "
             f"{label}:res-2"
         )
-    return {"output_space": label, "output_resolution": resolution}
+    return label, resolution
 
 
 def _joined(saved: dict[str, object]) -> dict[str, object]:
