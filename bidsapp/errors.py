@@ -17,3 +17,7 @@ class UsageError(MoviersaError):
 
 class InputError(MoviersaError):
     """A file of the input is missing, broken, or does not fit the others."""
+
+
+class NoRoomError(MoviersaError):
+    """A disk, or what may be used of it, is full."""

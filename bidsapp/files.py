@@ -1,9 +1,11 @@
 """Writing so that nothing half-written is ever taken for whole, and locks that only save work."""
 
+import errno
 import gzip
 import json
 import logging
 import os
+import shutil
 import socket
 import threading
 import time
@@ -13,8 +15,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from bidsapp.errors import NoRoomError
+
 LOGGER = logging.getLogger(__name__)
 _HEARTBEAT_S = 30.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_BELOW_BYTES = 1_000_000
 
 
 @contextmanager
@@ -22,16 +28,61 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Give a temporary name beside ``path``; it becomes ``path`` only when the block ends well.
 
     The temporary name keeps every suffix of ``path``, since libraries choose a format by it.
+
+    Raises
+    ------
+    NoRoomError
+        The disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid4().hex[:12]}_{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb+") as stream:
             os.fsync(stream.fileno())
         temporary.replace(path)
+    except OSError as error:
+        if error.errno in _FULL:  # what it names, if anything, is the temporary file or a source
+            raise _no_room(path, error) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_what_is_full(*places: Path) -> Iterator[None]:
+    """Turn the error of a full disk, which seldom names a file, into a sentence that names a place.
+
+    Parameters
+    ----------
+    *places
+        Folders that the block writes to; where the error names no file, those that are full are
+        named, or all if that cannot be seen, as with a quota.
+
+    Raises
+    ------
+    NoRoomError
+        The disk is full.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        named = error.filename2 or error.filename
+        full = [str(place) for place in places if _is_full(place)] or list(map(str, places))
+        place = named or " or ".join(full) or "the output or the work directory"
+        raise _no_room(place, error) from error
+
+
+def _no_room(place: Path | str, error: OSError) -> NoRoomError:
+    return NoRoomError(f"no room for {place}: {os.strerror(error.errno or 0)}; make room")
+
+
+def _is_full(place: Path) -> bool:
+    with suppress(OSError):
+        return shutil.disk_usage(place).free < _FULL_BELOW_BYTES
+    return False
 
 
 def write_text(path: Path, text: str) -> None:
@@ -114,7 +165,7 @@ def _owner(token: str, lifetime_s: float) -> str:
 def _keep(path: Path, token: str, lifetime_s: float, ended: threading.Event) -> None:
     """Renew the expiry until the lock's end, or until another has taken the lock over."""
     while not ended.wait(min(_HEARTBEAT_S, lifetime_s / 4)) and _is_mine(path, token):
-        with suppress(OSError):  # a full disk, say; the next beat may succeed
+        with suppress(OSError, NoRoomError):  # the next beat may succeed
             write_text(path, _owner(token, lifetime_s))
 
 

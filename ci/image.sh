@@ -33,7 +33,7 @@ dependencies)
   compile "$venv/lib"
   ;;
 app)
-  install --no-deps --target "$3" .
+  install --no-deps --build-constraints constraints.txt --target "$3" .
   compile "$3"
   "$3/bin/moviersa" --version
   ;;

@@ -9,6 +9,8 @@ import sys
 import venv
 from pathlib import Path
 
+PINS = "constraints.txt"  # of what it needs, and of what builds it
+
 
 def main(target: Path) -> None:
     """Make the environment at ``target`` and install the package there, editable."""
@@ -17,7 +19,9 @@ def main(target: Path) -> None:
         venv.EnvBuilder(with_pip=True, clear=True).create(target)
     uv = shutil.which("uv")
     if uv is None:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
+        subprocess.run(
+            [python, "-m", "pip", "install", "--quiet", "--constraint", PINS, "uv"], check=True
+        )
         uv = str(target / "bin" / "uv")
     subprocess.run(
         [
@@ -27,7 +31,9 @@ def main(target: Path) -> None:
             "--python",
             python,
             "--constraint",
-            "constraints.txt",
+            PINS,
+            "--build-constraints",
+            PINS,
             "--compile-bytecode",
             "--editable",
             ".[test,lint,docs]",

@@ -131,9 +131,8 @@ check_tables
 step "an array of jobs, one a participant"
 fresh_output
 export BIDS=$bare/bids OUT=$cluster/out WORK=$cluster/work-array MOVIERSA=moviersa
-export MOVIERSA_OPTIONS="${paths[*]}"
 mkdir -p "$WORK"
 sbatch --wait --array="0-$((all - 1))" --cpus-per-task=1 --mem=3G --time=00:30:00 --output="$cluster/array-%a.log" \
-  docs/examples/cluster/moviersa.sbatch participant
+  docs/examples/cluster/moviersa.sbatch participant "${paths[@]}"
 check_tables
 step "done"

@@ -4,10 +4,12 @@ import os
 import socket
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from bidsapp.files import _process_namespace, lock, whole_file, write_text
+from bidsapp.errors import NoRoomError
+from bidsapp.files import _process_namespace, lock, told_what_is_full, whole_file, write_text
 
 
 def test_a_file_appears_only_when_whole(tmp_path):
@@ -33,6 +35,38 @@ def test_a_failure_leaves_the_old_file_and_no_rubbish(tmp_path):
         fail()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def write_to_a_full_disk(path):
+    """Write as on a full disk; the error that the system raises then names no file."""
+    path.symlink_to("/dev/full")
+    path.write_text("no room")
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_file(tmp_path):
+    target = tmp_path / "a.json"
+
+    def fail() -> None:
+        with whole_file(target) as temporary:
+            write_to_a_full_disk(temporary)
+
+    with pytest.raises(NoRoomError) as told:
+        fail()
+    assert str(told.value) == f"no room for {target}: No space left on device; make room"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_several_places_the_full_one_is_named(tmp_path, monkeypatch):
+    free = {tmp_path / "out": 10, tmp_path / "work": 10**9}
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free[place]))
+    with (
+        pytest.raises(NoRoomError, match=rf"no room for {tmp_path}/out: "),
+        told_what_is_full(*free),
+    ):
+        write_to_a_full_disk(tmp_path / "a")
+    free[tmp_path / "out"] = 10**9  # of the disk, though not of a quota
+    with pytest.raises(NoRoomError, match=r"/out or .*/work: "), told_what_is_full(*free):
+        write_to_a_full_disk(tmp_path / "b")
 
 
 def test_a_second_taker_waits(tmp_path):

@@ -1,11 +1,11 @@
 """How every command ends when something is wrong: one sentence, and an exit status."""
 
-import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from bidsapp.errors import MoviersaError
+from bidsapp.errors import MoviersaError, NoRoomError
+from bidsapp.files import told_what_is_full
 
 
 @contextmanager
@@ -16,14 +16,12 @@ def told_in_a_sentence(command: str, resumes: bool = True) -> Iterator[None]:
     """
     again = "; run the same command again to go on" if resumes else ""
     try:
-        yield
+        with told_what_is_full():
+            yield
+    except NoRoomError as error:
+        _end(command, f"error: {error}{again}", error.exit_status)
     except MoviersaError as error:
         _end(command, f"error: {error}", error.exit_status)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        full = error.filename2 or error.filename or "the output or the work directory"
-        _end(command, f"error: no room for {full}: {error.strerror}; make room{again}", 1)
     except KeyboardInterrupt:
         _end(command, f"interrupted{again}", 130)
 

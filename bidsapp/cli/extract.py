@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, get_args
 
 from bidsapp.analysis.part import Autocast, Dissimilarity
 from bidsapp.cli.home import give_a_home
-from bidsapp.cli.parser import memory_gb
+from bidsapp.cli.limits import memory_gb
 from bidsapp.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=memory_gb(),
         metavar="GB",
-        help="memory that may be used (default: 90%% of the machine's)",
+        help="memory that may be used (default: 90%% of the machine's or the job's)",
     )
     how.add_argument(
         "--scratch-gb",

@@ -1,6 +1,8 @@
 """Start of ``moviersa-fmriprep``: the command that makes the derivatives of an analysis."""
 
 import json
+import math
+import re
 import shlex
 import subprocess
 import sys
@@ -9,10 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bidsapp import __version__
-from bidsapp.analysis.preparation import Preparation, bids_filter, fmriprep_command
+from bidsapp.analysis.preparation import (
+    Preparation,
+    bids_filter,
+    fmriprep_command,
+    output_spaces,
+)
 from bidsapp.analysis.spec import default_analysis, read_analysis
 from bidsapp.cli.ending import told_in_a_sentence
-from bidsapp.cli.parser import Parser
+from bidsapp.cli.parser import Parser, parse_space
 from bidsapp.errors import InputError, UsageError
 from bidsapp.files import write_text
 
@@ -41,6 +48,13 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
     add("--analysis", type=Path, default=default_analysis(), help="default: the paper's")
+    add(
+        "--output-space",
+        "--output_space",
+        default="T1w",
+        metavar="SPACE[:res-N]",
+        help="space of the BOLD, as moviersa is to be given it (default: T1w)",
+    )
     add("--nprocs", type=int, help="cores (default: fMRIPrep's, all)")
     add("--mem-gb", "--mem_gb", type=float, help="memory in GB (default: fMRIPrep's, all)")
     add("--work-dir", "--work_dir", "-w", type=_path, help="fMRIPrep's scratch")
@@ -51,14 +65,15 @@ def _parser() -> Parser:
 
 
 def _run(given: Namespace, further: Sequence[str]) -> int:
-    if not given.bids_dir.is_dir():
-        raise InputError(f"BIDS_DIR {given.bids_dir} does not exist")
+    participants = [label.removeprefix("sub-") for label in given.participant_label]
+    _check(given, participants)
     analysis = read_analysis(given.analysis)
     preparation = Preparation(
         bids_dir=given.bids_dir,
         output_dir=given.output_dir,
         filter_file=given.output_dir / _FILTER,
-        participants=[label.removeprefix("sub-") for label in given.participant_label],
+        spaces=output_spaces(analysis, *parse_space(given.output_space)),
+        participants=participants,
         nprocs=given.nprocs,
         mem_gb=given.mem_gb,
         work_dir=given.work_dir,
@@ -81,6 +96,26 @@ def _run(given: Namespace, further: Sequence[str]) -> int:
             "fmriprep-docker is not installed: 'pip install fmriprep-docker' (it needs Docker), or "
             "leave out --run and give the command's options to an fMRIPrep of your own"
         ) from error
+
+
+def _check(given: Namespace, participants: Sequence[str]) -> None:
+    """Refuse what fMRIPrep would refuse later, and to write into the input."""
+    from bidsapp.dataset.description import check_output  # imported late: it brings pandas
+
+    if not given.bids_dir.is_dir():
+        what = "is no folder" if given.bids_dir.exists() else "does not exist"
+        raise InputError(f"BIDS_DIR {given.bids_dir} {what}")
+    for label in participants:
+        if not re.fullmatch("[0-9a-zA-Z]+", label):
+            raise UsageError(f"--participant-label {label}: a label is letters and digits")
+        if not (given.bids_dir / f"sub-{label}").is_dir():
+            raise UsageError(f"there is no participant sub-{label} in {given.bids_dir}")
+    for option, value in (("--nprocs", given.nprocs), ("--mem-gb", given.mem_gb)):
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(f"{option} {value:g}: give a number above 0")
+    if given.fs_license_file is not None and not given.fs_license_file.is_file():
+        raise InputError(f"there is no file {given.fs_license_file}: check --fs-license-file")
+    check_output(given.output_dir, given.bids_dir)
 
 
 def _path(text: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bidsapp import __version__
+from bidsapp.cli.limits import memory_gb
 from bidsapp.errors import EXIT_USAGE, UsageError
 from bidsapp.settings import FMRIPREP, RAW, Settings, make_settings, read_toml
 from bidsapp.workflows.plugins import NAMES, example
@@ -56,7 +57,8 @@ def parse(argv: Sequence[str] | None = None) -> Settings:
     values["task_id"] = _labels(values["task_id"], "task-")
     values["derivatives"] = {**_saved(datasets), **_datasets(values["derivatives"] or ())}
     if values["output_space"] is not None:
-        values |= _space(values["output_space"])
+        space, resolution = parse_space(values["output_space"])
+        values |= {"output_space": space, "output_resolution": resolution}
     settings = make_settings({key: value for key, value in values.items() if value is not None})
     _check(settings)
     return settings
@@ -150,7 +152,8 @@ def _how(parser: Parser) -> None:
     _option(group, "--omp-nthreads", type=int, default=1, help="threads of one step (default: 1)")
     group.add_argument(
         *_spellings("--mem-gb"), "--mem", dest="mem_gb", type=float, default=memory_gb(),
-        help="memory that may be used, in GB (default: 90%% of the machine's)",
+        help="memory that may be used, in GB (default: 90%% of the machine's, the container's or "
+        "the SLURM job's, whichever is least)",
     )  # fmt: skip
     _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
     _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
@@ -199,20 +202,26 @@ def _labels(given: Sequence[str] | None, prefix: str) -> tuple[str, ...] | None:
     return None if given is None else tuple(dict.fromkeys(g.removeprefix(prefix) for g in given))
 
 
-def _space(given: str) -> dict[str, str]:
-    """Read a space as fMRIPrep's ``--output-spaces`` has it, such as ``MNI152NLin6Asym:res-2``."""
+def parse_space(given: str) -> tuple[str, str | None]:
+    """Read a space and its resolution, as fMRIPrep has them: ``MNI152NLin6Asym:res-2``.
+
+    Raises
+    ------
+    UsageError
+        It is something else.
+    """
     label, *modifiers = given.removeprefix("space-").split(":")
     if not label.isalnum():
         raise UsageError(f"--output-space {given}: a space is letters and digits, such as T1w")
     if not modifiers:
-        return {"output_space": label}
+        return label, None
     resolution = modifiers[0].removeprefix("res-")
     if len(modifiers) > 1 or modifiers[0] == resolution or not resolution.isalnum():
         raise UsageError(
             f"--output-space {given}: after the space only a resolution is understood, such as "
             f"{label}:res-2"
         )
-    return {"output_space": label, "output_resolution": resolution}
+    return label, resolution
 
 
 def _joined(saved: dict[str, object]) -> dict[str, object]:
@@ -270,9 +279,3 @@ def _check(settings: Settings) -> None:
     asked = [option for option, given in alone.items() if given]
     if len(asked) > 1:
         raise UsageError(f"{' and '.join(asked)} exclude each other")
-
-
-def memory_gb() -> float:
-    """Return 90% of the machine's memory, in GB."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return round(0.9 * pages / 1e9, 1)

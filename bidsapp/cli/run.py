@@ -15,6 +15,7 @@ from bidsapp.cli.ending import told_in_a_sentence
 from bidsapp.cli.home import give_a_home
 from bidsapp.cli.parser import parse
 from bidsapp.errors import UsageError
+from bidsapp.files import told_what_is_full
 from bidsapp.settings import Settings
 
 T = TypeVar("T")
@@ -23,7 +24,9 @@ T = TypeVar("T")
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0 when all that was asked for is there, 64 on wrong usage."""
     with told_in_a_sentence("moviersa"):
-        status = run(parse(argv))
+        settings = parse(argv)
+        with told_what_is_full(settings.output_dir, settings.work_dir):
+            status = run(settings)
     sys.exit(status)
 
 

@@ -121,8 +121,8 @@ def _how_to_make(derivatives: Path, bids_dir: Path, participants: Sequence[str])
     command = ["moviersa-fmriprep", str(bids_dir), str(derivatives)]
     command += ["--participant-label", *participants] if participants else []
     return (
-        f"To make them: {shlex.join(command)} prints the command (with --analysis as here); or say "
-        "where they are with --derivatives fmriprep=PATH"
+        f"To make them: {shlex.join(command)} prints the command (with --analysis and "
+        "--output-space as here); or say where they are with --derivatives fmriprep=PATH"
     )
 
 

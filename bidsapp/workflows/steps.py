@@ -1,13 +1,24 @@
 """How the nodes of all workflows are made: each says what memory and how many cores it needs."""
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from nipype.interfaces.base import BaseInterface
 from nipype.interfaces.utility import Merge
 from nipype.pipeline import engine
 
+from bidsapp.files import told_what_is_full
 from bidsapp.interfaces.staging import Publish
 from bidsapp.settings import Settings
+
+
+class _Step(engine.Node):  # type: ignore[misc]  # nipype's classes have no types
+    """A step that names its folder where the disk is full: nipype's own writing does not."""
+
+    def run(self, updatehash: bool = False) -> Any:  # noqa: ANN401
+        with told_what_is_full(Path(self.output_dir())):
+            return super().run(updatehash)
 
 
 def make_step(interface: BaseInterface, name: str, mem_gb: float, n_procs: int) -> engine.Node:
@@ -20,7 +31,7 @@ def make_step(interface: BaseInterface, name: str, mem_gb: float, n_procs: int) 
     n_procs
         Cores that it uses.
     """
-    return engine.Node(interface, name=name, mem_gb=mem_gb, n_procs=n_procs)
+    return _Step(interface, name=name, mem_gb=mem_gb, n_procs=n_procs)
 
 
 def join(count: int, name: str, axis: str = "vstack") -> engine.Node:
@@ -43,4 +54,4 @@ def publish(
 
 
 def _at_once(interface: BaseInterface, name: str) -> engine.Node:
-    return engine.Node(interface, name=name, mem_gb=0.1, n_procs=1, run_without_submitting=True)
+    return _Step(interface, name=name, mem_gb=0.1, n_procs=1, run_without_submitting=True)

@@ -5,10 +5,12 @@ spaces and letters beyond ASCII, inputs are read-only, and the undisturbed run, 
 compared with, has its work directory on another file system where there is one.
 """
 
+import errno
 import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -57,9 +59,25 @@ class KilledAt:
         self.fsync(descriptor)
 
 
-def no_room() -> None:
-    """No file may grow beyond some kilobytes: writing fails as it does on a full disk."""
+def small_files() -> None:
+    """No file may grow beyond some kilobytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+
+class FullBelow:
+    """The disk of ``folder`` is full; what is said on standard error goes to the file ``told``."""
+
+    def __init__(self, folder: Path, told: Path) -> None:
+        self.folder, self.told = folder, told
+
+    def __call__(self) -> None:
+        self.fsync, os.fsync = os.fsync, self._fsync
+        sys.stderr = self.told.open("w", buffering=1)
+
+    def _fsync(self, descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(self.folder):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # which names no file
+        self.fsync(descriptor)
 
 
 def jumping_clock() -> None:
@@ -192,11 +210,19 @@ def test_four_at_once_share_an_output_directory(undisturbed, again, tmp_path):
     assert half_written(out) == []
 
 
-def test_a_full_disk_is_an_error_and_nothing_half_written_is_left(undisturbed, again, tmp_path):
-    out = tmp_path / "öut"
+@pytest.mark.parametrize("full", [None, "wörk dir/participant_wf", "öut/logs", "öut/sub-01"])
+def test_a_full_disk_is_an_error_and_nothing_half_written_is_left(
+    undisturbed, again, tmp_path, full
+):
+    out, told = tmp_path / "öut", tmp_path / "told.txt"
     output_before("participant", undisturbed, out)
     words = again("participant", "--participant-label", "01", out=out)
-    assert status(begin(words, no_room)) == 1
+    fault = small_files if full is None else FullBelow(tmp_path / full, told)
+    assert status(begin(words, fault)) == 1
+    if full is not None:
+        sentence = told.read_text().splitlines()[-1]
+        assert f"no room for {tmp_path / full}/" in sentence
+        assert ": No space left on device; make room" in sentence
     assert half_written(out) == []
     assert tables(out, "sub-01") == {}
     assert status(begin(words)) == 0
