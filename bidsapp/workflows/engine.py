@@ -9,7 +9,7 @@ from typing import Any
 from nipype import config
 from nipype.pipeline import engine
 
-from bidsapp.errors import InputError, UsageError
+from bidsapp.errors import InputError, NoRoomError, UsageError
 from bidsapp.settings import Settings
 from bidsapp.workflows import cluster
 from bidsapp.workflows.multiproc import WatchfulMultiProcPlugin
@@ -188,6 +188,6 @@ def _reason(crash: Path) -> str:
     errors = [line for line in lines if re.match(r"\s*[\w.]*([Ee]rror|Exception)\b.*: ", line)]
     sentence = errors[-1].strip() if errors else "see the crash file"
     plain = re.sub(r"^[a-z][\w.]*[.](?=[A-Z])", "", sentence)  # the error without its module
-    for ours in (InputError, UsageError):  # sentences that need no name
+    for ours in (InputError, NoRoomError, UsageError):  # sentences that need no name
         plain = plain.removeprefix(f"{ours.__name__}: ")
     return f"{plain} ({crash})"
