@@ -204,9 +204,7 @@ def _check_events(events: pd.DataFrame, spec: Localizer, source: Path | str) -> 
         raise InputError(f"{source} has the same event twice; remove one of the rows")
 
 
-def _check_times(
-    events: pd.DataFrame, run_s: float, spec: Localizer, source: Path | str
-) -> None:
+def _check_times(events: pd.DataFrame, run_s: float, spec: Localizer, source: Path | str) -> None:
     """Refuse times that no design can be made of; single events may lie outside of the run."""
     negative = np.flatnonzero(events["duration"] < 0)
     if negative.size:
