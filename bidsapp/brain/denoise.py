@@ -187,15 +187,13 @@ def _too_few(
     kept = Counter(str(facts.get("Mask")) for facts in components if _retained(facts))
     dropped = sum(facts.get("Mask") == spec.mask and not _retained(facts) for facts in components)
     others = ", ".join(f"{count} of {mask}" for mask, count in sorted(kept.items()))
-    keep = (
-        f"run fMRIPrep with --return-all-components (it dropped {dropped} of this mask), or "
-        if dropped
-        else ""
-    )
+    left_out = f" (it dropped {dropped} of this mask)" if dropped else ""
+    # All masks alike are cut at half of their variance, and newer releases do not list the rest.
     return (
         f"{metadata} has {found} retained aCompCor components of the mask {spec.mask} (retained: "
-        f"{others or 'none'}), and {spec.components} are asked: {keep}change "
-        "denoise.compcor.mask or denoise.compcor.components in the analysis file"
+        f"{others or 'none'}), and {spec.components} are asked: run fMRIPrep (1.4 or newer) again "
+        f"with --return-all-components{left_out}, or change denoise.compcor.mask or "
+        "denoise.compcor.components in the analysis file"
     )
 
 
