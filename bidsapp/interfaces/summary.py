@@ -37,7 +37,7 @@ class _SummaryInputSpec(BaseInterfaceInputSpec):
         traits.Dict, mandatory=True, desc="run, confounds and metadata, runs left out included"
     )
     denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
-    min_coverage = traits.Dict(mandatory=True, desc="kind of region: share, under it is flagged")
+    coverage = traits.List(File(exists=True), mandatory=True, desc="rows of regions in runs")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
@@ -53,15 +53,12 @@ class RegionSummary(SimpleInterface):
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         spec = Denoise.model_validate(self.inputs.denoise)
-        regions = _table("regions", self.inputs.regions)
         runs = runs_table([_run_row(run, spec) for run in self.inputs.runs])
         tables = {
-            "regions": regions,
+            "regions": _table("regions", self.inputs.regions),
             "autocorrelation": _table("autocorrelation", self.inputs.autocorrelation),
             "runs": runs,
-            "quality": quality_table(
-                _rows(self.inputs.quality), runs, regions, self.inputs.min_coverage
-            ),
+            "quality": quality_table(_rows(self.inputs.quality), runs, _rows(self.inputs.coverage)),
         }
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():

@@ -12,6 +12,7 @@ from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import RegionPatterns, autocorrelation
 from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.columns import describe
+from bidsapp.tables.regions import coverage_table
 
 Row = dict[str, Any]
 
@@ -81,8 +82,7 @@ def runs_table(rows: Sequence[Row]) -> pd.DataFrame:
 def quality_table(
     rows: Sequence[Row],
     runs: pd.DataFrame,
-    regions: pd.DataFrame,
-    min_coverage: Mapping[str, float],
+    coverage: Sequence[Row],
 ) -> pd.DataFrame:
     """Join what is known of each region in each run.
 
@@ -92,19 +92,11 @@ def quality_table(
         Of `region_rows`, all runs.
     runs
         The runs table, whose columns are repeated for each region.
-    regions
-        The regions table; that of functional regions says what of a search sphere was measured,
-        and is no coverage of the region.
-    min_coverage
-        Kind of region to the share of its voxels under which its coverage is flagged.
+    coverage
+        Of `RunCounts.rows`, all regions; of a region without a voxel there is none.
     """
     columns = list(describe("quality", "participant"))
-    whole = regions[regions["kind"] != "functional"]
-    covered = whole.assign(
-        coverage=pd.to_numeric(whole["coverage"]), wanted=whole["kind"].map(min_coverage)
-    )
-    by_region = covered.groupby("roi")[["coverage", "wanted"]].min()
-    table = pd.DataFrame(rows).join(by_region, on="roi")
+    table = pd.DataFrame(rows).merge(coverage_table(coverage), on=["roi", "run"], how="left")
     table["flags"] = [_joined(_region_flags(row)) for row in table.to_dict("records")]
     return table.merge(runs.drop(columns="flags"), on="run", how="left")[columns]
 
@@ -114,7 +106,7 @@ def _region_flags(row: Mapping[Any, Any]) -> list[str]:
     worse = {
         VOXELS_FLAG: row["n_voxels"] < FEW_VOXELS,
         TSNR_FLAG: row["tsnr"] < LOW_TSNR,
-        COVERAGE_FLAG: row["coverage"] < row["wanted"],
+        COVERAGE_FLAG: row["coverage"] < row["min_coverage"],
     }
     return [flag for flag, is_worse in worse.items() if is_worse]
 

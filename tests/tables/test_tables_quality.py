@@ -14,6 +14,7 @@ from bidsapp.tables.quality import (
     run_row,
     runs_table,
 )
+from bidsapp.tables.regions import RunCounts
 
 N = 30
 RNG = np.random.default_rng(0)
@@ -36,14 +37,10 @@ def runs(*displacement: float) -> pd.DataFrame:
     return runs_table(rows)
 
 
-def regions() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "roi": ["FFA", "FFA", "V1v", "V1v"],
-            "kind": ["functional", "functional", "atlas", "atlas"],
-            "coverage": [0.3, 0.9, 0.9, 0.5],
-        }
-    )
+def coverage() -> list[dict[str, object]]:
+    """V1v is cut off in run 2; of FFA no voxel was found."""
+    inside = [{"V1v": 9, "FFA": 0}, {"V1v": 5, "FFA": 0}]
+    return RunCounts(("1", "2"), inside, [{"V1v": 10, "FFA": 0}] * 2).rows(0.6)
 
 
 def said(column: pd.Series) -> list[str]:
@@ -52,15 +49,16 @@ def said(column: pd.Series) -> list[str]:
 
 def test_regions_are_joined_and_flagged() -> None:
     rows = [*region_rows(patterns(), "1"), *region_rows(patterns(15.0), "2")]
-    table = quality_table(rows, runs(0.2, 0.6), regions(), {"atlas": 0.6})
+    table = quality_table(rows, runs(0.2, 0.6), coverage())
     assert list(table["roi"]) == ["FFA", "V1v", "FFA", "V1v"]
     assert list(table["n_voxels"]) == [80, 2, 80, 2]
     assert table["constant_voxels"].tolist() == [1, 0, 1, 0]
-    assert table["coverage"].tolist() == pytest.approx([np.nan, 0.5] * 2, nan_ok=True)
+    assert table["coverage"].tolist() == pytest.approx([np.nan, 0.9, np.nan, 0.5], nan_ok=True)
     assert table["fd_mean"].tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
     assert table["df_left"].tolist() == [N - 5] * 4
-    few = "fewer than 20 voxels; coverage under the analysis's min_coverage"
-    assert said(table["flags"]) == ["", few, "tSNR under 20", few]
+    few = "fewer than 20 voxels"
+    cut = f"{few}; coverage under the analysis's min_coverage"
+    assert said(table["flags"]) == ["", few, "tSNR under 20", cut]
 
 
 def test_runs_are_flagged() -> None:
@@ -77,7 +75,7 @@ def _design() -> NuisanceDesign:
 def test_group_rows() -> None:
     rows = [*region_rows(patterns(), "1"), *region_rows(patterns(30.0), "2")]
     its_runs = runs(0.2, 0.6, 0.9)  # the third was left out: no region has a row in it
-    known = {"01": (its_runs, quality_table(rows, its_runs, regions(), {"atlas": 0.6})), "02": None}
+    known = {"01": (its_runs, quality_table(rows, its_runs, coverage())), "02": None}
     table = group_quality_table(known)
     assert list(table["participant"]) == ["01", "01", "01", "02"]
     assert table["run"].iloc[:3].tolist() == ["1", "2", "3"]
