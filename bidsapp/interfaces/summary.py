@@ -53,12 +53,13 @@ class RegionSummary(SimpleInterface):
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         spec = Denoise.model_validate(self.inputs.denoise)
-        runs = runs_table([_run_row(run, spec) for run in self.inputs.runs])
+        quality = _rows(self.inputs.quality)
+        runs = runs_table([_run_row(run, spec, quality) for run in self.inputs.runs])
         tables = {
             "regions": _table("regions", self.inputs.regions),
             "autocorrelation": _table("autocorrelation", self.inputs.autocorrelation),
             "runs": runs,
-            "quality": quality_table(_rows(self.inputs.quality), runs, _rows(self.inputs.coverage)),
+            "quality": quality_table(quality, runs, _rows(self.inputs.coverage)),
         }
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():
@@ -91,10 +92,12 @@ class GroupQuality(SimpleInterface):
         return runtime
 
 
-def _run_row(run: Mapping[str, str], spec: Denoise) -> Row:
+def _run_row(run: Mapping[str, str], spec: Denoise, quality: Sequence[Row]) -> Row:
     confounds = Path(run["confounds"])
     design = nuisance_design(confounds, Path(run["metadata"]), spec)
-    return run_row(run["run"], read_confounds(confounds), design, why_unusable(design, spec))
+    regions = [row for row in quality if row["run"] == run["run"]]
+    why = why_unusable(design, spec)
+    return run_row(run["run"], read_confounds(confounds), design, why, regions)
 
 
 def _table(desc: str, pieces: Sequence[str]) -> pd.DataFrame:

@@ -25,6 +25,7 @@ TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
 VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
 COVERAGE_FLAG = "coverage under the analysis's min_coverage"
 MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
+CONSTANT_FLAG = "over half of the regions' voxels never change"
 LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"
 
@@ -47,8 +48,14 @@ def region_rows(patterns: RegionPatterns, run: str) -> list[Row]:
     ]
 
 
-def run_row(run: str, confounds: pd.DataFrame, design: NuisanceDesign, left_out: str | None) -> Row:
-    """Say of a run how much the head moved, and what denoising leaves of it.
+def run_row(
+    run: str,
+    confounds: pd.DataFrame,
+    design: NuisanceDesign,
+    left_out: str | None,
+    regions: Sequence[Row],
+) -> Row:
+    """Say of a run how much the head moved, what denoising leaves of it, and whether it has signal.
 
     Parameters
     ----------
@@ -58,11 +65,16 @@ def run_row(run: str, confounds: pd.DataFrame, design: NuisanceDesign, left_out:
         The run's nuisance regressors.
     left_out
         Why the run is not used; None where it is.
+    regions
+        Of `region_rows`, this run's; none where the run is left out.
     """
     moved = motion(confounds)
     flags = [] if left_out is None else [f"{LEFT_OUT}: {left_out}"]
     if moved.fd_mean > HIGH_MEAN_FD_MM:
         flags.append(MOTION_FLAG)
+    constant = sum(row["constant_voxels"] for row in regions)
+    if constant > sum(row["n_voxels"] for row in regions):
+        flags.append(CONSTANT_FLAG)
     return {
         "run": run,
         "n_volumes": len(design.matrix),

@@ -1,5 +1,7 @@
 """Tables of quality: joined from rows, flagged by thresholds, gathered over participants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -33,7 +35,7 @@ def patterns(tsnr: float = 50.0) -> RegionPatterns:
 def runs(*displacement: float) -> pd.DataFrame:
     design = NuisanceDesign(np.column_stack([RNG.normal(size=(N, 4)), np.ones(N)]), (), {})
     tables = [pd.DataFrame({"framewise_displacement": np.full(N, mm)}) for mm in displacement]
-    rows = [run_row(str(i), table, design, None) for i, table in enumerate(tables, 1)]
+    rows = [run_row(str(i), table, design, None, ()) for i, table in enumerate(tables, 1)]
     return runs_table(rows)
 
 
@@ -63,9 +65,19 @@ def test_regions_are_joined_and_flagged() -> None:
 
 def test_runs_are_flagged() -> None:
     assert said(runs(0.2, 0.6)["flags"]) == ["", "mean FD over 0.5 mm"]
-    still = runs_table([run_row("1", pd.DataFrame(index=range(N)), _design(), "too short")])
+    still = runs_table([run_row("1", pd.DataFrame(index=range(N)), _design(), "too short", ())])
     assert still["flags"].tolist() == ["left out: too short"]
     assert still["fd_mean"].isna().all()
+
+
+def test_a_run_without_signal_is_flagged() -> None:
+    def flags(dropped: int) -> object:
+        its = replace(patterns(), dropped={"FFA": dropped, "V1v": 0})
+        regions = region_rows(its, "1")
+        return run_row("1", pd.DataFrame(index=range(N)), _design(), None, regions)["flags"]
+
+    assert flags(82) is None  # as many as are left
+    assert flags(83) == "over half of the regions' voxels never change"
 
 
 def _design() -> NuisanceDesign:
