@@ -16,6 +16,7 @@ from bidsapp.analysis.part import (
 )
 
 MIN_NULL_DRAWS = 20
+COSINES_FROM_S = 128  # the period that fMRIPrep filters at: shorter runs have no cosines
 
 
 class CompCor(Part):

@@ -66,7 +66,8 @@ class FunctionalRegions(Part):
     sphere_mm: Positive = 9.0
     voxels: Voxels = 80
     min_peak_z: float = 3.1
-    min_coverage: Share = 0.75  # of a search sphere, measured by the localizer
+    # Of a search sphere, measured by the localizer; of a region, inside the brain mask of a run.
+    min_coverage: Share = 0.75
     allow_overlap: bool = False
     regions: tuple[FunctionalRegion, ...] = ()
 

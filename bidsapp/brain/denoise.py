@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bidsapp.analysis.processing import COSINES_FROM_S
 from bidsapp.analysis.spec import CompCor, Denoise
 from bidsapp.arrays import Bools, Floats
 from bidsapp.brain.censoring import censored_volumes
@@ -94,7 +95,7 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
     table = read_confounds(confounds)
     described = _read_metadata(metadata) if spec.compcor.components else {}
     components = _components(described, spec.compcor, metadata)
-    cosines = [str(name) for name in table if _COSINE.fullmatch(str(name))] if spec.cosines else []
+    cosines = _cosines(table) if spec.cosines else []
     named = [name for pattern in spec.columns for name in _matching(table, pattern)]
     names = tuple(dict.fromkeys([*components, *cosines, *named]))
     values = finite_columns(table, names, confounds, "denoise")
@@ -110,6 +111,43 @@ def nuisance_design(confounds: Path, metadata: Path, spec: Denoise) -> NuisanceD
             for name in components
         },
     )
+
+
+def check_cosines(confounds: Path, repetition_time: float, spec: Denoise) -> None:
+    """Refuse a run without cosines that fMRIPrep would have given some.
+
+    A run of T s has floor(2T / 128) - 1 of them (nipype's CompCor makes them), T being without the
+    volumes before the steady state: none under 128 s.
+
+    Parameters
+    ----------
+    confounds
+        fMRIPrep's table.
+    repetition_time
+        Seconds.
+    spec
+        What the analysis asks for.
+
+    Raises
+    ------
+    InputError
+        Cosines are asked for, and a run of 128 s or more has none.
+    """
+    if not spec.cosines:
+        return
+    table = read_confounds(confounds)
+    unsteady = len(fnmatch.filter(map(str, table), "non_steady_state*"))
+    filtered_s = (len(table) - unsteady) * repetition_time
+    if filtered_s >= COSINES_FROM_S and not _cosines(table):
+        raise InputError(
+            f"{confounds} has no cosine drifts, which denoise.cosines asks for and fMRIPrep writes "
+            f"for runs of {COSINES_FROM_S} s or more: run fMRIPrep again, or set denoise.cosines "
+            "to false in the analysis file"
+        )
+
+
+def _cosines(table: pd.DataFrame) -> list[str]:
+    return [name for name in map(str, table) if _COSINE.fullmatch(name)]
 
 
 def _matching(table: pd.DataFrame, pattern: str) -> list[str]:
@@ -149,15 +187,13 @@ def _too_few(
     kept = Counter(str(facts.get("Mask")) for facts in components if _retained(facts))
     dropped = sum(facts.get("Mask") == spec.mask and not _retained(facts) for facts in components)
     others = ", ".join(f"{count} of {mask}" for mask, count in sorted(kept.items()))
-    keep = (
-        f"run fMRIPrep with --return-all-components (it dropped {dropped} of this mask), or "
-        if dropped
-        else ""
-    )
+    left_out = f" (it dropped {dropped} of this mask)" if dropped else ""
+    # All masks alike are cut at half of their variance, and newer releases do not list the rest.
     return (
         f"{metadata} has {found} retained aCompCor components of the mask {spec.mask} (retained: "
-        f"{others or 'none'}), and {spec.components} are asked: {keep}change "
-        "denoise.compcor.mask or denoise.compcor.components in the analysis file"
+        f"{others or 'none'}), and {spec.components} are asked: run fMRIPrep (1.4 or newer) again "
+        f"with --return-all-components{left_out}, or change denoise.compcor.mask or "
+        "denoise.compcor.components in the analysis file"
     )
 
 

@@ -76,7 +76,7 @@ def read_frame_log(path: Path, first_frame_index: int) -> FrameLog:
     Raises
     ------
     InputError
-        A column is missing, there is no row, or a frame comes before the first.
+        A column is missing, there is no row, or a frame is no whole number or before the first.
     """
     table = read_events(path)
     if "frameidx" not in table:
@@ -84,10 +84,12 @@ def read_frame_log(path: Path, first_frame_index: int) -> FrameLog:
             f"{path} has no column 'frameidx': add it, or set movie.frame_timing to nominal"
         )
     frames = pd.to_numeric(table["frameidx"], errors="coerce") - first_frame_index
-    if frames.isna().any() or (frames < 0).any():
+    wrong = np.flatnonzero(~((frames >= 0) & (frames % 1 == 0)))  # NaN is neither
+    if wrong.size:
         raise InputError(
-            f"{path}: a frameidx is no number of at least {first_frame_index} "
-            "(movie.first_frame_index): mend the file or the key"
+            f"{path}: frameidx is no whole number of at least {first_frame_index} "
+            f"(movie.first_frame_index) in line {wrong[0] + 2} "
+            f"({table['frameidx'].iloc[wrong[0]]}): mend the file or the key"
         )
     if frames.empty:
         raise InputError(f"{path} names no frame: mend it, or set movie.frame_timing to nominal")

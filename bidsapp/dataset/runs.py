@@ -296,7 +296,10 @@ def _beside(
 
 def _check_length(confounds: Path, facts: ImageFacts, bold: Path) -> None:
     with confounds.open("rb") as stream:
-        rows = sum(1 for line in stream if line.strip()) - 1
+        lines = sum(1 for line in stream if line.strip())
+    if not lines:
+        raise InputError(f"{confounds} is empty: run fMRIPrep again")
+    rows = lines - 1
     if rows != facts.n_volumes:
         raise InputError(
             f"{confounds} has {rows} rows but {bold.name} has {facts.n_volumes} volumes: "

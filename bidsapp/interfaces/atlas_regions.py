@@ -69,5 +69,5 @@ class AtlasRegionMasks(SimpleInterface):
         write_segmentation(path, dseg, affine, labels.regions, metadata)
         counts = count_voxels(self.inputs.runs, by_run, whole)
         rows = whole_rows("atlas", labels.n_voxels, counts, spec.min_coverage)
-        self._results |= results(tree, runtime.cwd, by_run, rows)
+        self._results |= results(tree, runtime.cwd, by_run, rows, counts.rows(spec.min_coverage))
         return runtime

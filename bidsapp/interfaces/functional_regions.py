@@ -22,10 +22,10 @@ from bidsapp.interfaces.regions import (
 )
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.rois.functional import FoundRegion, carry_regions, find_regions, native_priors
-from bidsapp.rois.images import same_grid
+from bidsapp.rois.images import count_inside, same_grid
 from bidsapp.rois.template import AFFINE, mask_in_template
 from bidsapp.rois.transforms import carry_points
-from bidsapp.tables.regions import functional_rows
+from bidsapp.tables.regions import RunCounts, functional_rows
 
 
 class _FunctionalInputSpec(RegionsInputSpec):
@@ -76,15 +76,20 @@ class FunctionalRegionMasks(SimpleInterface):
                     mask_in_template(region.mask, affine, transforms.to_template),
                     metadata,
                 )
-        by_run = [
-            {region.name: region.mask for region in on_grid(*read_mask(path))}
-            for path in self.inputs.movie_masks
-        ]
+        movie = [read_mask(path) for path in self.inputs.movie_masks]
+        by_run = [{region.name: region.mask for region in on_grid(*grid)} for grid in movie]
         fewest = {
             region.name: min(int(masks[region.name].sum()) for masks in by_run) for region in found
         }
         rows = functional_rows(found, fewest, partial(carry_points, transforms.to_native))
-        self._results |= results(tree, runtime.cwd, by_run, rows)
+        # A run that cuts a region off has other voxels of its sphere instead: as many, but weaker.
+        inside = [
+            {its.name: count_inside(its.mask, affine, *grid) for its in found} for grid in movie
+        ]
+        whole = {region.name: int(region.mask.sum()) for region in found}
+        counts = RunCounts(self.inputs.runs, inside, [whole] * len(movie))
+        coverage = counts.rows(spec.min_coverage)
+        self._results |= results(tree, runtime.cwd, by_run, rows, coverage)
         return runtime
 
     @staticmethod

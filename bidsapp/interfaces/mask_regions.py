@@ -82,7 +82,7 @@ class MaskRegionMasks(SimpleInterface):
                     self._write(tree, part, joined(own[0], brain.shape), affine, given, described)
         counts = count_voxels(self.inputs.runs, by_run, whole)
         rows = whole_rows("mask", n_voxels, counts, spec.min_coverage, flags)
-        self._results |= results(tree, runtime.cwd, by_run, rows)
+        self._results |= results(tree, runtime.cwd, by_run, rows, counts.rows(spec.min_coverage))
         return runtime
 
     def _given(self, region: MaskRegion) -> list[_Given]:

@@ -19,7 +19,7 @@ from bidsapp.arrays import Bools, Floats
 from bidsapp.dataset.derivatives import OutputTree
 from bidsapp.interfaces.masks import save_masks
 from bidsapp.rois.transforms import TemplateTransforms, template_transforms
-from bidsapp.tables.regions import Row, RunCounts, region_table
+from bidsapp.tables.regions import Row, RunCounts, coverage_table, region_table
 
 Carried = TypeVar("Carried")
 
@@ -47,6 +47,7 @@ class RegionsOutputSpec(TraitedSpec):
     staged = Directory(exists=True)
     masks = traits.List(File(exists=True), desc="masks on the grid of each movie run")
     table = File(exists=True, desc="one row a region and hemisphere")
+    coverage = File(exists=True, desc="rows: roi run coverage min_coverage")
 
 
 def transforms_of(inputs: Bunch, template: str) -> TemplateTransforms:
@@ -93,10 +94,20 @@ def count_voxels(
 
 
 def results(
-    tree: OutputTree, cwd: str, by_run: Sequence[Mapping[str, Bools]], rows: Sequence[Row]
+    tree: OutputTree,
+    cwd: str,
+    by_run: Sequence[Mapping[str, Bools]],
+    rows: Sequence[Row],
+    coverage: Sequence[Row],
 ) -> dict[str, Any]:
     """Save what goes on to the next steps; return the outputs of the step."""
     masks = [save_masks(Path(cwd) / f"run_{i}.npz", masks) for i, masks in enumerate(by_run)]
-    table = Path(cwd) / "regions.tsv"
+    table, shares = Path(cwd) / "regions.tsv", Path(cwd) / "coverage.tsv"
     region_table(rows).to_csv(table, sep="\t", index=False, na_rep="n/a")
-    return {"staged": str(tree.root), "masks": [str(path) for path in masks], "table": str(table)}
+    coverage_table(coverage).to_csv(shares, sep="\t", index=False)
+    return {
+        "staged": str(tree.root),
+        "masks": [str(path) for path in masks],
+        "table": str(table),
+        "coverage": str(shares),
+    }

@@ -37,7 +37,7 @@ class _SummaryInputSpec(BaseInterfaceInputSpec):
         traits.Dict, mandatory=True, desc="run, confounds and metadata, runs left out included"
     )
     denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
-    min_coverage = traits.Dict(mandatory=True, desc="kind of region: share, under it is flagged")
+    coverage = traits.List(File(exists=True), mandatory=True, desc="rows of regions in runs")
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
@@ -53,15 +53,13 @@ class RegionSummary(SimpleInterface):
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         spec = Denoise.model_validate(self.inputs.denoise)
-        regions = _table("regions", self.inputs.regions)
-        runs = runs_table([_run_row(run, spec) for run in self.inputs.runs])
+        quality = _rows(self.inputs.quality)
+        runs = runs_table([_run_row(run, spec, quality) for run in self.inputs.runs])
         tables = {
-            "regions": regions,
+            "regions": _table("regions", self.inputs.regions),
             "autocorrelation": _table("autocorrelation", self.inputs.autocorrelation),
             "runs": runs,
-            "quality": quality_table(
-                _rows(self.inputs.quality), runs, regions, self.inputs.min_coverage
-            ),
+            "quality": quality_table(quality, runs, _rows(self.inputs.coverage)),
         }
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():
@@ -94,10 +92,12 @@ class GroupQuality(SimpleInterface):
         return runtime
 
 
-def _run_row(run: Mapping[str, str], spec: Denoise) -> Row:
+def _run_row(run: Mapping[str, str], spec: Denoise, quality: Sequence[Row]) -> Row:
     confounds = Path(run["confounds"])
     design = nuisance_design(confounds, Path(run["metadata"]), spec)
-    return run_row(run["run"], read_confounds(confounds), design, why_unusable(design, spec))
+    regions = [row for row in quality if row["run"] == run["run"]]
+    why = why_unusable(design, spec)
+    return run_row(run["run"], read_confounds(confounds), design, why, regions)
 
 
 def _table(desc: str, pieces: Sequence[str]) -> pd.DataFrame:

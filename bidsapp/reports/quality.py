@@ -16,6 +16,7 @@ from bidsapp.reports.page import Block, Table, Text, cell, listed, table_of
 from bidsapp.reports.style import ACCENT, COLOURS, INK, STYLE, new_figure
 from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.quality import (
+    CONSTANT_FLAG,
     COVERAGE_FLAG,
     HIGH_MEAN_FD_MM,
     LEFT_OUT,
@@ -26,7 +27,8 @@ from bidsapp.tables.quality import (
 )
 
 REGION_FLAGS = (VOXELS_FLAG, TSNR_FLAG, COVERAGE_FLAG)
-LEGEND = f"Flagged: {listed((*REGION_FLAGS, MOTION_FLAG))}. Nothing is left out for a flag."
+RUN_FLAGS = (MOTION_FLAG, CONSTANT_FLAG)
+LEGEND = f"Flagged: {listed((*REGION_FLAGS, *RUN_FLAGS))}. Nothing is left out for a flag."
 RUN_COLUMNS = {
     "run": "run",
     "n_volumes": "volumes",
@@ -73,9 +75,10 @@ def quality_sentences(runs: pd.DataFrame, regions: pd.DataFrame) -> tuple[str, .
         ]
         if said:
             sentences.append(f"With {flag}: {listed(said)}.")
-    moved = runs[_has(runs["flags"], MOTION_FLAG)]
-    if len(moved):
-        sentences.append(f"Mean FD over {HIGH_MEAN_FD_MM:g} mm: run {listed(moved['run'])}.")
+    for flag in RUN_FLAGS:
+        its = runs[_has(runs["flags"], flag)]
+        if len(its):
+            sentences.append(f"{flag[0].upper()}{flag[1:]}: run {listed(its['run'])}.")
     return tuple(sentences)
 
 

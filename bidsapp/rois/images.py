@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 
-from bidsapp.arrays import Floats, without_idle_axes
+from bidsapp.arrays import Bools, Floats, without_idle_axes
 from bidsapp.errors import InputError
 from bidsapp.files import read_whole
 
@@ -22,6 +22,14 @@ def same_grid(
     return tuple(shape) == tuple(other_shape) and np.allclose(
         affine, other_affine, rtol=0, atol=_SAME_GRID_MM
     )
+
+
+def count_inside(mask: Bools, affine: Floats, other: Bools, other_affine: Floats) -> int:
+    """Count a mask's voxels whose middle lies in a mask on another grid of the same space."""
+    across = np.linalg.inv(other_affine) @ affine
+    index = np.rint(np.argwhere(mask) @ across[:3, :3].T + across[:3, 3]).astype(np.intp)
+    index = index[((index >= 0) & (index < other.shape)).all(axis=1)]
+    return int(np.count_nonzero(other[tuple(index.T)]))
 
 
 def open_image(path: Path) -> nib.Nifti1Image:

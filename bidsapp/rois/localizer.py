@@ -106,10 +106,11 @@ def design_matrix(
     Raises
     ------
     InputError
-        A condition is absent, a trial type is unknown, an event stands twice, or the confounds do
-        not have one row per volume.
+        A condition is absent or has no event within the run, a trial type is unknown, an event
+        stands twice or ends before it begins, or the confounds do not have one row per volume.
     """
     _check_events(events, spec, source)
+    _check_times(events, n_volumes * repetition_time, spec, source)
     if confounds is not None and len(confounds) != n_volumes:
         raise InputError(
             f"the confounds of the localizer have {len(confounds)} rows for {n_volumes} volumes "
@@ -201,6 +202,26 @@ def _check_events(events: pd.DataFrame, spec: Localizer, source: Path | str) -> 
         )
     if events.duplicated(_EVENT_COLUMNS).any():
         raise InputError(f"{source} has the same event twice; remove one of the rows")
+
+
+def _check_times(events: pd.DataFrame, run_s: float, spec: Localizer, source: Path | str) -> None:
+    """Refuse times that no design can be made of; single events may lie outside of the run."""
+    negative = np.flatnonzero(events["duration"] < 0)
+    if negative.size:
+        raise InputError(
+            f"{source} has the negative duration {events['duration'].iloc[negative[0]]:g} s in "
+            f"line {negative[0] + 2}: mend the file (0 is an event without duration)"
+        )
+    within = (events["onset"] < run_s) & (events["onset"] + events["duration"] >= 0)
+    for name in spec.conditions:
+        its = events["trial_type"] == name
+        if not (its & within).any():
+            onsets = events.loc[its, "onset"]
+            raise InputError(
+                f"{source} has no event of the condition {name!r} within the run's {run_s:g} s "
+                f"(its onsets: {onsets.min():g} to {onsets.max():g}): give onsets in seconds after "
+                "the first volume, or take the condition out of localizer.conditions"
+            )
 
 
 def _unknown_type(name: str, seen: Sequence[str], spec: Localizer, source: Path | str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import h5py
 import numpy as np
 import SimpleITK
 
@@ -76,8 +77,10 @@ def read_transform(path: Path) -> SimpleITK.Transform:
     if not path.is_file():
         raise InputError(f"no transform at {path}; copy it there or run fMRIPrep again")
     try:
+        if path.suffix == ".h5":
+            _check_whole(path)
         transform: SimpleITK.Transform = SimpleITK.ReadTransform(str(path))
-    except RuntimeError as error:
+    except (OSError, RuntimeError) as error:
         raise InputError(
             f"cannot read {path} as an ITK transform: it is cut off, or of a kind that ITK does "
             "not know; copy it anew or run fMRIPrep again"
@@ -89,6 +92,12 @@ def read_transform(path: Path) -> SimpleITK.Transform:
                 f"{path} lists {count} transforms; give one, or one composite transform"
             )
     return transform
+
+
+def _check_whole(path: Path) -> None:
+    """Raise an OSError for an HDF5 file that was cut off, of which ITK's own HDF5 says 25 lines."""
+    # Not locked: some file systems of clusters refuse that, and nothing is written.
+    h5py.File(path, "r", locking=False).close()
 
 
 def carry_points(transform: SimpleITK.Transform, points_mm: Floats) -> Floats:

@@ -12,6 +12,7 @@ from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import RegionPatterns, autocorrelation
 from bidsapp.rsa.rdm import LEAST_VOXELS
 from bidsapp.tables.columns import describe
+from bidsapp.tables.regions import coverage_table
 
 Row = dict[str, Any]
 
@@ -24,6 +25,7 @@ TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
 VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
 COVERAGE_FLAG = "coverage under the analysis's min_coverage"
 MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
+CONSTANT_FLAG = "over half of the regions' voxels never change"
 LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"
 
@@ -46,8 +48,14 @@ def region_rows(patterns: RegionPatterns, run: str) -> list[Row]:
     ]
 
 
-def run_row(run: str, confounds: pd.DataFrame, design: NuisanceDesign, left_out: str | None) -> Row:
-    """Say of a run how much the head moved, and what denoising leaves of it.
+def run_row(
+    run: str,
+    confounds: pd.DataFrame,
+    design: NuisanceDesign,
+    left_out: str | None,
+    regions: Sequence[Row],
+) -> Row:
+    """Say of a run how much the head moved, what denoising leaves of it, and whether it has signal.
 
     Parameters
     ----------
@@ -57,11 +65,16 @@ def run_row(run: str, confounds: pd.DataFrame, design: NuisanceDesign, left_out:
         The run's nuisance regressors.
     left_out
         Why the run is not used; None where it is.
+    regions
+        Of `region_rows`, this run's; none where the run is left out.
     """
     moved = motion(confounds)
     flags = [] if left_out is None else [f"{LEFT_OUT}: {left_out}"]
     if moved.fd_mean > HIGH_MEAN_FD_MM:
         flags.append(MOTION_FLAG)
+    constant = sum(row["constant_voxels"] for row in regions)
+    if constant > sum(row["n_voxels"] for row in regions):
+        flags.append(CONSTANT_FLAG)
     return {
         "run": run,
         "n_volumes": len(design.matrix),
@@ -81,8 +94,7 @@ def runs_table(rows: Sequence[Row]) -> pd.DataFrame:
 def quality_table(
     rows: Sequence[Row],
     runs: pd.DataFrame,
-    regions: pd.DataFrame,
-    min_coverage: Mapping[str, float],
+    coverage: Sequence[Row],
 ) -> pd.DataFrame:
     """Join what is known of each region in each run.
 
@@ -92,19 +104,11 @@ def quality_table(
         Of `region_rows`, all runs.
     runs
         The runs table, whose columns are repeated for each region.
-    regions
-        The regions table; that of functional regions says what of a search sphere was measured,
-        and is no coverage of the region.
-    min_coverage
-        Kind of region to the share of its voxels under which its coverage is flagged.
+    coverage
+        Of `RunCounts.rows`, all regions; of a region without a voxel there is none.
     """
     columns = list(describe("quality", "participant"))
-    whole = regions[regions["kind"] != "functional"]
-    covered = whole.assign(
-        coverage=pd.to_numeric(whole["coverage"]), wanted=whole["kind"].map(min_coverage)
-    )
-    by_region = covered.groupby("roi")[["coverage", "wanted"]].min()
-    table = pd.DataFrame(rows).join(by_region, on="roi")
+    table = pd.DataFrame(rows).merge(coverage_table(coverage), on=["roi", "run"], how="left")
     table["flags"] = [_joined(_region_flags(row)) for row in table.to_dict("records")]
     return table.merge(runs.drop(columns="flags"), on="run", how="left")[columns]
 
@@ -114,7 +118,7 @@ def _region_flags(row: Mapping[Any, Any]) -> list[str]:
     worse = {
         VOXELS_FLAG: row["n_voxels"] < FEW_VOXELS,
         TSNR_FLAG: row["tsnr"] < LOW_TSNR,
-        COVERAGE_FLAG: row["coverage"] < row["wanted"],
+        COVERAGE_FLAG: row["coverage"] < row["min_coverage"],
     }
     return [flag for flag, is_worse in worse.items() if is_worse]
 

@@ -19,7 +19,7 @@ SIDES = {"L": "left", "R": "right"}
 
 @dataclass(frozen=True)
 class RunCounts:
-    """Voxels of the regions in each movie run.
+    """Voxels of the regions in each movie run, on one grid a run or (functional) on one for all.
 
     Attributes
     ----------
@@ -39,14 +39,32 @@ class RunCounts:
         """Return the region's voxels in the run where it has fewest."""
         return min(counts[region] for counts in self.inside)
 
-    def coverage(self, region: str) -> tuple[float | None, str]:
-        """Return the least part of a region inside the brain over runs, and that run."""
-        shares = [
-            (inside[region] / whole[region], run)
+    def shares(self, region: str) -> dict[str, float]:
+        """Return the part of a region inside the brain of each run that it has a voxel in."""
+        return {
+            run: inside[region] / whole[region]
             for run, inside, whole in zip(self.runs, self.inside, self.whole, strict=True)
             if whole[region]
-        ]
+        }
+
+    def coverage(self, region: str) -> tuple[float | None, str]:
+        """Return the least part of a region inside the brain over runs, and that run."""
+        shares = [(share, run) for run, share in self.shares(region).items()]
         return min(shares, default=(None, ""), key=lambda share: share[0])
+
+    def rows(self, min_coverage: float) -> list[Row]:
+        """One row per region and run, for the table of quality.
+
+        Parameters
+        ----------
+        min_coverage
+            What the analysis flags a lower part than.
+        """
+        return [
+            {"roi": region, "run": run, "coverage": share, "min_coverage": min_coverage}
+            for region in self.inside[0]
+            for run, share in self.shares(region).items()
+        ]
 
 
 def functional_rows(
@@ -154,3 +172,8 @@ def _movie_flags(fewest: int, wanted: int) -> list[str]:
 def region_table(rows: Sequence[Row]) -> pd.DataFrame:
     """Put rows into the columns of the regions table; what a kind of region lacks is missing."""
     return pd.DataFrame(rows, columns=list(describe("regions", "participant")))
+
+
+def coverage_table(rows: Sequence[Row]) -> pd.DataFrame:
+    """Put `RunCounts.rows` into a table, which has its columns where there is no row too."""
+    return pd.DataFrame(rows, columns=["roi", "run", "coverage", "min_coverage"])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.brain.denoise import nuisance_design, why_unusable
+from bidsapp.brain.denoise import check_cosines, nuisance_design, why_unusable
 from bidsapp.dataset.fmriprep import MIN_MOVIE_RUNS, ParticipantInputs
 from bidsapp.dataset.raw import read_events
 from bidsapp.dataset.runs import TR_TOLERANCE_S
@@ -77,6 +77,7 @@ def check_participant(
                 "another OUTPUT_DIR"
             )
         design = nuisance_design(run.confounds, run.confounds_metadata, analysis.denoise)
+        check_cosines(run.confounds, run.repetition_time, analysis.denoise)
         reason = why_unusable(design, analysis.denoise)
         if reason is not None:
             unusable[run.run] = reason

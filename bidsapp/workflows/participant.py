@@ -141,9 +141,11 @@ def init_single_participant_wf(
 
     masks = join(len(regions), "masks", axis="hstack")
     region_rows = join(len(regions), "region_rows")
+    coverage = join(len(regions), "coverage")
     for i, step in enumerate(regions, start=1):
         workflow.connect(step, "masks", masks, f"in{i}")
         workflow.connect(step, "table", region_rows, f"in{i}")
+        workflow.connect(step, "coverage", coverage, f"in{i}")
     rdms = join(len(runs), "rdms")
     autocorrelation = join(len(runs), "autocorrelation")
     quality = join(len(runs), "quality")
@@ -155,6 +157,7 @@ def init_single_participant_wf(
     names = [run.run for run in inputs.movie]
     workflow.connect(rdms, ("out", _by_run, names, inputs.participant), similarity, "brain_rdms")
     workflow.connect(region_rows, "out", summary, "regions")
+    workflow.connect(coverage, "out", summary, "coverage")
     workflow.connect(autocorrelation, "out", summary, "autocorrelation")
     workflow.connect(quality, "out", summary, "quality")
 
@@ -259,10 +262,6 @@ class _Steps:
                 for run in self.inputs.movie_found
             ],
             denoise=self.analysis.denoise.model_dump(mode="json"),
-            min_coverage={
-                "atlas": self.analysis.atlas.min_coverage,
-                "mask": self.analysis.masks.min_coverage,
-            },
             entities=self._movie_entities(),
         )
         return self._node(step, "summary", 0.5)

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nilearn.signal import clean
+from nipype.algorithms.confounds import cosine_filter
 
 from bidsapp.analysis.spec import CompCor, Denoise
-from bidsapp.brain.denoise import nuisance_design, residuals
+from bidsapp.brain.denoise import check_cosines, nuisance_design, residuals
 from bidsapp.errors import InputError
 
 N = 40
@@ -85,6 +86,28 @@ def test_nothing_but_the_mean(tmp_path: Path) -> None:
     assert design.matrix.shape == (N, 1)
 
 
+@pytest.mark.parametrize("unsteady", [0, 2])
+@pytest.mark.parametrize("volumes", [40, 63, 64, 65, 66, 200])
+def test_runs_without_cosines_are_those_that_compcor_gives_none(
+    tmp_path: Path, volumes: int, unsteady: int
+) -> None:
+    """nipype's filter makes fMRIPrep's cosines, of the volumes in the steady state."""
+    table = pd.DataFrame({"trans_x": np.zeros(volumes)})
+    for i in range(unsteady):
+        table[f"non_steady_state_outlier{i:02d}"] = np.eye(volumes)[i]
+    tsv = tmp_path / "confounds.tsv"
+    table.to_csv(tsv, sep="\t", index=False)
+    _, made = cosine_filter(np.ones((1, volumes - unsteady)), 2.0, 128)
+    check_cosines(tsv, 2.0, spec(cosines=False))
+    if made.size == 0:
+        check_cosines(tsv, 2.0, spec())
+        return
+    with pytest.raises(InputError, match=r"confounds.tsv has no cosine drifts, .* to false"):
+        check_cosines(tsv, 2.0, spec())
+    table.assign(cosine00=made[:1, 0].mean()).to_csv(tsv, sep="\t", index=False)
+    check_cosines(tsv, 2.0, spec())
+
+
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     files = confounds(tmp_path)
     with pytest.raises(InputError, match=r"8 retained .* mask combined .*, and 9 are asked"):
@@ -111,7 +134,7 @@ def test_too_few_components_say_which_there_are(tmp_path: Path) -> None:
         nuisance_design(tsv, sidecar, spec())
     assert "has 0 retained aCompCor components of the mask combined" in str(error.value)
     assert "change denoise.compcor.mask or denoise.compcor.components" in str(error.value)
-    assert "--return-all-components" not in str(error.value)
+    assert "run fMRIPrep (1.4 or newer) again with --return-all-components, or" in str(error.value)
 
 
 def test_retained_may_be_text(tmp_path: Path) -> None:

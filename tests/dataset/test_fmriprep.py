@@ -249,6 +249,13 @@ def test_localizer_runs_on_two_grids(tree: Tree) -> None:
         find(tree, asked)
 
 
+def test_empty_confounds(tree: Tree, analysis: Analysis) -> None:
+    path = derivative(tree, "desc-confounds_timeseries.tsv")
+    path.write_text("\n")
+    with pytest.raises(InputError, match=f"{path.name} is empty: run fMRIPrep again"):
+        find(tree, analysis)
+
+
 @pytest.mark.parametrize("rows", [19, 21])
 def test_confounds_of_another_length(tree: Tree, analysis: Analysis, rows: int) -> None:
     path = derivative(tree, "desc-confounds_timeseries.tsv")

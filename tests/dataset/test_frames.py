@@ -92,8 +92,12 @@ def test_broken_events(tmp_path: Path) -> None:
     path = write_lines(tmp_path / "e.tsv", "onset\tduration", "0\t1")
     with pytest.raises(InputError, match="no column 'frameidx'"):
         read_frame_log(path, 1)
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match=r"at least 1 .* in line 2 \(0\)"):
         read_frame_log(events(path, {0: 0.0}), 1)
+    for frame in ("2.5", "n/a", "inf", "two"):
+        write_lines(path, "onset\tduration\tframeidx", "0\t1\t1", f"1\t1\t{frame}")
+        with pytest.raises(InputError, match=r"e.tsv: frameidx is no whole number .* in line 3"):
+            read_frame_log(path, 1)
     with pytest.raises(InputError, match="names no frame"):
         read_frame_log(events(path, {}), 1)
 

@@ -90,6 +90,7 @@ def test_atlas_regions(common, tmp_path):
     table = pd.read_csv(outputs.table, sep="\t", keep_default_na=False)
     assert list(table["coverage"]) == [1, 1]
     assert list(table["flags"]) == ["", ""]
+    assert list(pd.read_csv(outputs.coverage, sep="\t")["coverage"]) == [1] * 4
 
 
 def test_functional_regions(common, tmp_path):
@@ -115,6 +116,7 @@ def test_functional_regions(common, tmp_path):
         .outputs
     )
     check_places(outputs, ("FFA_L", "FFA_R"))
+    assert list(pd.read_csv(outputs.coverage, sep="\t")["coverage"]) == [1] * 4
     written = {path.name: path for path in Path(outputs.staged).rglob("*_mask.nii.gz")}
     assert set(written) == {
         f"sub-01_task-faces_run-1_hemi-{side}_space-{space}_label-FFA_desc-top80_mask.nii.gz"

@@ -96,5 +96,10 @@ def test_a_region_that_shrinks_on_the_movie_grid_is_flagged(find):
     assert row["n_voxels"] == 80 > used
     assert row["fewest_voxels"] == used
     assert f"{used} voxels in a movie run" in row["flags"]
+    inside = pd.read_csv(outputs.coverage, sep="\t").iloc[0]
+    chosen = next(Path(outputs.staged).rglob("*_space-T1w_*_mask.nii.gz"))
+    part = Nifti1Image.from_filename(chosen).get_fdata()[:, :, :10].sum() / 80
+    assert inside.tolist() == ["FFA", 1, pytest.approx(part), 0.75]
+    assert 0 < part < 1
     described = next(Path(outputs.staged).rglob("*_space-T1w_*_mask.json"))
     assert json.loads(described.read_text())["Voxels"] == {"R": 80}

@@ -32,6 +32,7 @@ def test_the_default_analysis_is_described(paper: Analysis) -> None:
         "moviersa 1.2.3", "fMRIPrep 23.2.1", "nilearn 0.14", "objectcategories", "OFA, FFA",
         "PHC1 and PHC2",
         "within 12 to 15 mm", "80 voxels", "z = 3.1", "5 aCompCor components", "every fifth frame",
+        "the cosine drifts that fMRIPrep gives runs of 128 s or more",
         "Frames were cropped to the central 720 pixels and resized to 224 pixels.",
         "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
         "1000 draws for ols, 200 draws for nnls and 1000 draws for ridge",

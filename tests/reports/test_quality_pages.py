@@ -62,11 +62,14 @@ def test_motion_that_is_not_known_is_said(svg_texts) -> None:
 def test_sentences_name_regions_and_runs() -> None:
     few = "fewer than 20 voxels"
     flags = [few, f"{few}; tSNR under 20", few, None, None, "tSNR under 20"]
-    said = quality_sentences(runs(flags=[None, None, "mean FD over 0.5 mm"]), regions(flags=flags))
+    still = "over half of the regions' voxels never change"
+    of_runs = [None, still, f"mean FD over 0.5 mm; {still}"]
+    said = quality_sentences(runs(flags=of_runs), regions(flags=flags))
     assert said == (
         "With fewer than 20 voxels: FFA.",
         "With tSNR under 20: FFA (run 2), V1v (run 3).",
         "Mean FD over 0.5 mm: run 3.",
+        "Over half of the regions' voxels never change: run 2, 3.",
     )
     # A column without a flag is read back as numbers, all missing.
     assert quality_sentences(runs(flags=np.nan), regions(flags=np.nan)) == ()

@@ -166,6 +166,18 @@ def test_frame_times_shift_the_response(events):
         ),
         (lambda e: e.drop(columns="duration"), "has no column duration"),
         (lambda e: pd.concat([e, e.iloc[:1]]), "has the same event twice"),
+        (
+            lambda e: e.assign(onset=1000 * e.onset + 1000),
+            "has no event of the condition 'face' within the run's 200 s",
+        ),
+        (
+            lambda e: e.assign(onset=e.onset - 1000),
+            "give onsets in seconds after the first volume",
+        ),
+        (
+            lambda e: e.assign(duration=e.duration.where(e.index != 1, -16.0)),
+            "has the negative duration -16 s in line 3",
+        ),
     ],
 )
 def test_events_that_do_not_fit(events, change, message):

@@ -1,5 +1,7 @@
 """Tables of quality: joined from rows, flagged by thresholds, gathered over participants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from bidsapp.tables.quality import (
     run_row,
     runs_table,
 )
+from bidsapp.tables.regions import RunCounts
 
 N = 30
 RNG = np.random.default_rng(0)
@@ -32,18 +35,14 @@ def patterns(tsnr: float = 50.0) -> RegionPatterns:
 def runs(*displacement: float) -> pd.DataFrame:
     design = NuisanceDesign(np.column_stack([RNG.normal(size=(N, 4)), np.ones(N)]), (), {})
     tables = [pd.DataFrame({"framewise_displacement": np.full(N, mm)}) for mm in displacement]
-    rows = [run_row(str(i), table, design, None) for i, table in enumerate(tables, 1)]
+    rows = [run_row(str(i), table, design, None, ()) for i, table in enumerate(tables, 1)]
     return runs_table(rows)
 
 
-def regions() -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "roi": ["FFA", "FFA", "V1v", "V1v"],
-            "kind": ["functional", "functional", "atlas", "atlas"],
-            "coverage": [0.3, 0.9, 0.9, 0.5],
-        }
-    )
+def coverage() -> list[dict[str, object]]:
+    """V1v is cut off in run 2; of FFA no voxel was found."""
+    inside = [{"V1v": 9, "FFA": 0}, {"V1v": 5, "FFA": 0}]
+    return RunCounts(("1", "2"), inside, [{"V1v": 10, "FFA": 0}] * 2).rows(0.6)
 
 
 def said(column: pd.Series) -> list[str]:
@@ -52,22 +51,33 @@ def said(column: pd.Series) -> list[str]:
 
 def test_regions_are_joined_and_flagged() -> None:
     rows = [*region_rows(patterns(), "1"), *region_rows(patterns(15.0), "2")]
-    table = quality_table(rows, runs(0.2, 0.6), regions(), {"atlas": 0.6})
+    table = quality_table(rows, runs(0.2, 0.6), coverage())
     assert list(table["roi"]) == ["FFA", "V1v", "FFA", "V1v"]
     assert list(table["n_voxels"]) == [80, 2, 80, 2]
     assert table["constant_voxels"].tolist() == [1, 0, 1, 0]
-    assert table["coverage"].tolist() == pytest.approx([np.nan, 0.5] * 2, nan_ok=True)
+    assert table["coverage"].tolist() == pytest.approx([np.nan, 0.9, np.nan, 0.5], nan_ok=True)
     assert table["fd_mean"].tolist() == pytest.approx([0.2, 0.2, 0.6, 0.6])
     assert table["df_left"].tolist() == [N - 5] * 4
-    few = "fewer than 20 voxels; coverage under the analysis's min_coverage"
-    assert said(table["flags"]) == ["", few, "tSNR under 20", few]
+    few = "fewer than 20 voxels"
+    cut = f"{few}; coverage under the analysis's min_coverage"
+    assert said(table["flags"]) == ["", few, "tSNR under 20", cut]
 
 
 def test_runs_are_flagged() -> None:
     assert said(runs(0.2, 0.6)["flags"]) == ["", "mean FD over 0.5 mm"]
-    still = runs_table([run_row("1", pd.DataFrame(index=range(N)), _design(), "too short")])
+    still = runs_table([run_row("1", pd.DataFrame(index=range(N)), _design(), "too short", ())])
     assert still["flags"].tolist() == ["left out: too short"]
     assert still["fd_mean"].isna().all()
+
+
+def test_a_run_without_signal_is_flagged() -> None:
+    def flags(dropped: int) -> object:
+        its = replace(patterns(), dropped={"FFA": dropped, "V1v": 0})
+        regions = region_rows(its, "1")
+        return run_row("1", pd.DataFrame(index=range(N)), _design(), None, regions)["flags"]
+
+    assert flags(82) is None  # as many as are left
+    assert flags(83) == "over half of the regions' voxels never change"
 
 
 def _design() -> NuisanceDesign:
@@ -77,7 +87,7 @@ def _design() -> NuisanceDesign:
 def test_group_rows() -> None:
     rows = [*region_rows(patterns(), "1"), *region_rows(patterns(30.0), "2")]
     its_runs = runs(0.2, 0.6, 0.9)  # the third was left out: no region has a row in it
-    known = {"01": (its_runs, quality_table(rows, its_runs, regions(), {"atlas": 0.6})), "02": None}
+    known = {"01": (its_runs, quality_table(rows, its_runs, coverage())), "02": None}
     table = group_quality_table(known)
     assert list(table["participant"]) == ["01", "01", "01", "02"]
     assert table["run"].iloc[:3].tolist() == ["1", "2", "3"]

@@ -81,8 +81,6 @@ def refused(study: TinyStudy, moviersa: Moviersa) -> Callable[..., str]:
         outcome = moviersa(*study.arguments(level, *more))
         assert (outcome.status, outcome.out) == (status, "")
         sentence = outcome.err.strip()
-        if "HDF5-DIAG" in sentence:  # the library behind ITK's files has its own say first
-            sentence = sentence.splitlines()[-1]
         assert sentence.startswith("moviersa: error: ")
         assert "\n" not in sentence
         for name in names:

@@ -63,6 +63,17 @@ def test_too_few_compcor_components(study, refused):
     refused(INPUT, path, "0 retained aCompCor components of the mask WM", "denoise.compcor")
 
 
+def test_cosines_that_fmriprep_would_have_written(study, refused):
+    """At a TR of 4 s the runs take 160 s, of which fMRIPrep's high-pass makes a cosine."""
+    for label in ALL:
+        for run in "1234":
+            _set_tr(study, label, run, header=4.0, metadata=4.0)
+            path = study.preprocessed(label, "movie", run, CONFOUNDS)
+            path.write_text(path.read_text().replace("cosine00", "other"))
+    path = study.preprocessed("01", "movie", "1", CONFOUNDS)
+    refused(INPUT, f"{path} has no cosine drifts", "run fMRIPrep again", "denoise.cosines to false")
+
+
 def test_missing_transform(study, refused):
     for label in ALL:
         for path in study.transforms(label):

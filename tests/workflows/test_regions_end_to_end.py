@@ -92,6 +92,15 @@ def regions_of(study: TinyStudy, label: str):
     return read(path / f"sub-{label}_ses-movie_task-movie_desc-regions_stats.tsv").set_index("roi")
 
 
+def test_coverage_in_the_table_of_quality_is_each_runs_own(done):
+    (path,) = (done.out / "sub-01").rglob("*_desc-quality_stats.tsv")
+    coverage = read(path).pivot_table(index="roi", columns="run", values="coverage")
+    assert set(coverage.index) == set(NAMES) - {"hV4_L", "hV4_R"}  # which have no voxel
+    assert (coverage[[1, 2]] == 1).all(axis=None)
+    cut_off = coverage.index[coverage[3] < 1]
+    assert {"V1v_L", "OFA_L"} <= set(cut_off)
+
+
 def test_every_table_and_file_has_each_hemisphere(done):
     for label in TWO:
         assert tuple(regions_of(done, label).index) == NAMES

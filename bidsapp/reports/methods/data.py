@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bidsapp.analysis.processing import COSINES_FROM_S
 from bidsapp.analysis.spec import Analysis, Censor, Dissimilarity, Extraction, Movie
 from bidsapp.reports.methods.wording import called, cite, ordinal, words
 from bidsapp.vision.catalogue import ClipInput
@@ -25,7 +26,9 @@ def brain(analysis: Analysis) -> str:
             f"{mask.get(denoise.compcor.mask, 'the CSF mask')}",
         )
     if denoise.cosines:
-        removed.insert(-1, "fMRIPrep's cosine drifts")
+        removed.insert(
+            -1, f"the cosine drifts that fMRIPrep gives runs of {COSINES_FROM_S} s or more"
+        )
     if denoise.columns:
         removed.insert(-1, f"the confounds {words(denoise.columns)}")
     scaled = "scaled to unit variance" if denoise.scale else "not scaled"
