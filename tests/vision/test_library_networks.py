@@ -72,6 +72,32 @@ def test_names_that_mean_nothing_say_what_would(name: str, words: str) -> None:
         library_entry(name)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["torchvision:r3d_18", "transformers:videomae", "transformers:clip", "transformers:bert"],
+)
+def test_networks_that_take_no_single_pictures_are_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} does not run on the single pictures"):
+        layer_units(find_model(f"{name}:*@seed0"))
+    with pytest.raises(UsageError, match=f"{name} does not run on the single pictures"):
+        layer_units(find_model(f"{name}@seed0"))
+
+
+@pytest.mark.parametrize("network", ["raft_small", "fasterrcnn_resnet50_fpn"])
+def test_networks_whose_pictures_have_no_size_are_not_called_unknown(network: str) -> None:
+    with pytest.raises(UsageError, match=f"'{network}' takes no single pictures of one size"):
+        library_entry(f"torchvision:{network}@seed0")
+
+
+def test_no_part_of_a_network_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, **_: object) -> None:
+        raise AssertionError(url)
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", refuse)
+    entry = find_model("torchvision:fcn_resnet50:classifier.4@seed0")
+    assert set(layer_units(entry)) == {"classifier.4"}
+
+
 def test_pattern_that_fits_no_layer_is_an_error() -> None:
     with pytest.raises(UsageError, match=r"has no layer 'stage\.\*'"):
         layer_units(find_model("timm:convnext_atto:stage.*@seed0"))

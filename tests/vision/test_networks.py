@@ -206,6 +206,26 @@ def test_entries_must_fit_the_architecture(change: dict[str, object], message: s
         layer_units(entry)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("resnet18-untrained", {"seed": None}, "neither a checkpoint nor a seed"),
+        ("mae-base", {"options": {"heads": 5}}, "mae cannot be built with these options: dim"),
+        ("mae-base", {"options": {"patch": 0}}, "mae cannot be built with these options: integer"),
+        ("mae-base", {"input": {"size": 96}}, r"does not run on the single pictures.*3, 96, 96"),
+        ("videomae-base-k400", {"input": {"window": 8, "size": 224}}, r"windows.*\(1, 8, 3"),
+        ("tinymotionnet-k400", {"input": {"window": 10, "size": 64}}, "tinymotionnet does not run"),
+        ("resnet18-untrained", {"input": {"window": 16, "size": 64}}, "resnet18 does not run"),
+    ],
+)
+def test_entries_that_no_network_can_run_are_refused_in_a_sentence(
+    name: str, change: dict[str, object], message: str
+) -> None:
+    entry = ModelEntry.model_validate(find_model(name).model_dump() | change)
+    with pytest.raises(UsageError, match=f"model {name}.*{message}"):
+        layer_units(entry)
+
+
 def test_a_layer_must_give_one_tensor() -> None:
     class Twofold(nn.Module):
         def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:

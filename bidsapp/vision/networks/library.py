@@ -7,12 +7,13 @@ file like any other, which ``moviersa-models fetch`` gets.
 import re
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import UsageError, reason
 from bidsapp.vision.catalogue import LEAVES, Checkpoint, ClipInput, ModelEntry
 
 LIBRARIES = ("torchvision", "timm", "transformers")
@@ -47,9 +48,8 @@ def library_entry(name: str) -> ModelEntry:
     library, network = match["library"], match["network"]
     try:
         given, url = _FACTS[library](network)
-    except (ValueError, RuntimeError, KeyError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{library} knows no network '{network}': {reason}") from error
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{library} knows no network '{network}': {reason(error)}") from error
     checkpoint = None
     if match["seed"] is None:
         if url is None:
@@ -95,17 +95,18 @@ def library_network(entry: ModelEntry) -> nn.Module:
     library, _, name = entry.architecture.partition(":")
     try:
         return _BUILDERS[library](name, dict(entry.options))
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # any: the library is given what the entry says
         raise UsageError(
-            f"model {entry.name}: {library} cannot build '{name}' with these options: {reason}"
+            f"model {entry.name}: {library} cannot build '{name}' with these options: "
+            f"{reason(error)}"
         ) from error
 
 
 def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
-    network: nn.Module = import_module("torchvision.models").get_model(
-        name, weights=None, **options
-    )
+    builder = import_module("torchvision.models").get_model_builder(name)
+    parts = ["weights", "weights_backbone"]  # the latter would be downloaded
+    untrained = {part: None for part in parts if part in signature(builder).parameters}
+    network: nn.Module = builder(**untrained, **options)
     return network
 
 
@@ -125,7 +126,14 @@ def _transformers(name: str, options: dict[str, Any]) -> nn.Module:
 def _torchvision_facts(name: str) -> tuple[ClipInput, str | None]:
     weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
     seen = weights.transforms()
-    size = seen.crop_size[0] if isinstance(seen.crop_size, list | tuple) else seen.crop_size
+    # Networks that label every pixel are given pictures that are resized and not cropped.
+    sides = getattr(seen, "crop_size", None) or getattr(seen, "resize_size", None)
+    if sides is None:
+        raise UsageError(
+            f"torchvision's '{name}' takes no single pictures of one size: its own transforms are "
+            f"those of {type(seen).__name__}"
+        )
+    size = sides[0] if isinstance(sides, list | tuple) else sides
     return ClipInput(size=size, mean=tuple(seen.mean), std=tuple(seen.std)), weights.url
 
 
