@@ -1,7 +1,10 @@
+from pathlib import Path
+
 import pytest
 import torch
+import transformers
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry, find_model
 from bidsapp.vision.networks.library import library_entry
 from bidsapp.vision.networks.loading import load_network
@@ -108,3 +111,45 @@ def test_options_that_the_library_does_not_know_are_an_error() -> None:
     entry = ModelEntry.model_validate(content | {"options": {"wings": 2}})
     with pytest.raises(UsageError, match="cannot build 'convnext_atto'"):
         layer_units(entry)
+
+
+SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+SMALL |= {"intermediate_size": 64, "image_size": 32, "patch_size": 8}
+
+
+def small_vit(unused: tuple[str, ...] = (), **options: object) -> ModelEntry:
+    checkpoint = {"file": "model.safetensors", "url": "", "licence": "", "unused": unused}
+    plain = find_model("transformers:vit:layers.*@seed0").model_dump()
+    own = {"seed": None, "checkpoint": checkpoint, "options": SMALL | options}
+    return ModelEntry.model_validate(plain | own | {"input": {"size": 32}})
+
+
+def test_what_transformers_saved_is_read(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Under older names, and after the prefix of a network with a classifier."""
+    config = transformers.ViTConfig(**SMALL, layer_norm_eps=1e-6)
+    trained = transformers.ViTForImageClassification(config).eval()
+    trained.save_pretrained(tmp_path)
+    capfd.readouterr()
+    options = {"layer_norm_eps": "1e-6", "add_pooling_layer": False}  # a word, as YAML reads it
+    network = load_network(small_vit(("classifier.*",), **options), tmp_path)
+    assert capfd.readouterr().err == ""
+    clips = torch.randint(0, 256, (2, 1, 3, 32, 32), dtype=torch.uint8)
+    heard: dict[str, torch.Tensor] = {}
+    network.respond(clips, lambda layer, response: heard.update({layer: response.clone()}))
+    with torch.inference_mode():
+        expected = trained(clips[:, 0] / 255, output_hidden_states=True).hidden_states
+    for layer, states in zip(("layers.0", "layers.1"), expected[1:], strict=True):
+        torch.testing.assert_close(heard[layer], states.flatten(1))
+
+
+def test_what_transformers_saved_must_fit(tmp_path: Path) -> None:
+    config = transformers.ViTConfig(**SMALL)
+    transformers.ViTForImageClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match=r"holds unknown classifier\.(weight|bias)"):
+        load_network(small_vit(add_pooling_layer=False), tmp_path)
+    with pytest.raises(InputError, match=r"it lacks pooler"):
+        load_network(small_vit(("classifier.*",)), tmp_path)
+    with pytest.raises(InputError, match=r"has shape \(64,\), not \(48,\)"):
+        load_network(small_vit(intermediate_size=48), tmp_path)
+    with pytest.raises(UsageError, match="there is no option 'wings'"):
+        load_network(small_vit(wings=2), tmp_path)

@@ -117,9 +117,14 @@ def _timm(name: str, options: dict[str, Any]) -> nn.Module:
 
 def _transformers(name: str, options: dict[str, Any]) -> nn.Module:
     library = import_module("transformers")
-    network: nn.Module = library.AutoModel.from_config(
-        library.AutoConfig.for_model(name, **options)
-    )
+    # Of the network itself; all others are the configuration's.
+    own = {key: options.pop(key) for key in ("add_pooling_layer",) if key in options}
+    plain = library.AutoConfig.for_model(name)
+    unknown = [key for key in options if not hasattr(plain, key)]
+    if unknown:  # which transformers would keep and never use
+        raise ValueError(f"there is no option '{unknown[0]}'")
+    config = library.AutoConfig.for_model(name, **options)
+    network: nn.Module = library.AutoModel.from_config(config, **own)
     return network
 
 

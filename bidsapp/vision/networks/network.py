@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bidsapp.errors import UsageError, reason
 from bidsapp.vision.catalogue import LEAVES, ModelEntry
 from bidsapp.vision.networks.architectures import ARCHITECTURES, Architecture
-from bidsapp.vision.networks.layouts import Layout, as_stored
+from bidsapp.vision.networks.layouts import Layout, as_stored, by_transformers
 from bidsapp.vision.networks.library import LIBRARIES, library_network
 
 
@@ -123,8 +123,8 @@ class Network:
                 raise
             what = "single pictures" if self.entry.input.window == 1 else "windows of pictures"
             raise UsageError(
-                f"model {self.entry.name}: {self.entry.architecture} does not run on the {what} that "
-                f"its input names, of shape {tuple(pixels.shape)}: {reason(error)}"
+                f"model {self.entry.name}: {self.entry.architecture} does not run on the {what} "
+                f"that its input names, of shape {tuple(pixels.shape)}: {reason(error)}"
             ) from error
 
     def prepare(self, clips: Tensor) -> Tensor:
@@ -212,6 +212,8 @@ def architecture_of(entry: ModelEntry) -> Architecture:
 
 def layout_of(entry: ModelEntry) -> Layout:
     """Return how the checkpoints of an entry's architecture are laid out."""
+    if entry.architecture.startswith("transformers:"):
+        return by_transformers
     return as_stored if is_library(entry) else architecture_of(entry).layout
 
 
