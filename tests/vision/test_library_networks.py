@@ -1,8 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
+from timm.models import PretrainedCfg
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import ModelEntry, find_model
@@ -59,6 +61,42 @@ def test_trained_weights_are_a_file_named_by_the_library() -> None:
     assert entry.checkpoint.sha256 == "f37072fd"
     assert entry.checkpoint.file == "torchvision--resnet18.pth"
     assert entry.input.mean == (0.485, 0.456, 0.406)
+
+
+def test_timms_weights_are_the_copy_that_has_its_names() -> None:
+    """Its authors' own file of DINOv2, which timm knows too, has a token that timm's has not."""
+    checkpoint = library_entry("timm:vit_small_patch14_dinov2").checkpoint
+    assert checkpoint is not None
+    assert checkpoint.url == (
+        "https://huggingface.co/timm/vit_small_patch14_dinov2.lvd142m/resolve/main/model.safetensors"
+    )
+    assert checkpoint.file.endswith(".safetensors")
+
+
+@pytest.mark.parametrize(
+    ("known", "address"),
+    [
+        ({"hf_hub_id": "a/b", "hf_hub_filename": "c.bin"}, "https://.*/a/b/resolve/main/c.bin"),
+        ({"hf_hub_id": "a/b@v2", "url": "https://d"}, "https://.*/b/resolve/v2/model.safetensors"),
+        ({"url": "https://d/e.pth"}, "https://d/e.pth"),
+    ],
+)
+def test_where_timms_weights_are(
+    monkeypatch: pytest.MonkeyPatch, known: dict[str, str], address: str
+) -> None:
+    monkeypatch.setattr("timm.models.get_pretrained_cfg", lambda *_, **__: PretrainedCfg(**known))
+    checkpoint = library_entry("timm:net").checkpoint
+    assert checkpoint is not None
+    assert re.fullmatch(address, checkpoint.url)
+
+
+def test_weights_of_jax_are_refused_before_they_are_downloaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = PretrainedCfg(url="https://example.org/B_16.npz")
+    monkeypatch.setattr("timm.models.get_pretrained_cfg", lambda *_, **__: known)
+    with pytest.raises(UsageError, match=r"B_16\.npz only, a file of JAX"):
+        library_entry("timm:net")
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,11 @@ def library_entry(name: str) -> ModelEntry:
                 "for random ones, or an entry with a checkpoint in a catalogue of your own"
             )
         ending = Path(url).suffix or ".pth"
+        if ending == ".npz":
+            raise UsageError(
+                f"{library} has the weights of '{network}' as {url} only, a file of JAX that is not "
+                f"read here; give {name}@seed0 for random ones, or another network"
+            )
         file = f"{library}--{re.sub('[^0-9a-zA-Z_.-]', '-', network)}{ending}"
         digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", url)  # PyTorch's hub names files by it
         checkpoint = Checkpoint(
@@ -146,12 +151,17 @@ def _timm_facts(name: str) -> tuple[ClipInput, str | None]:
     known = import_module("timm.models").get_pretrained_cfg(name, allow_unregistered=False)
     if known is None:
         raise ValueError("see timm.list_models()")
-    url = known.url or (
-        f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors"
-        if known.hf_hub_id
-        else None
-    )
-    return ClipInput(size=known.input_size[-1], mean=known.mean, std=known.std), url
+    given = ClipInput(size=known.input_size[-1], mean=known.mean, std=known.std)
+    return given, _hub_address(known.hf_hub_id, known.hf_hub_filename) or known.url or None
+
+
+def _hub_address(hub_id: str | None, file: str | None) -> str | None:
+    """Address of the hub's copy, which has timm's names; what authors publish often has not."""
+    if not hub_id:
+        return None
+    hub, _, revision = hub_id.partition("@")
+    file = file or "model.safetensors"
+    return f"https://huggingface.co/{hub}/resolve/{revision or 'main'}/{file}"
 
 
 def _transformers_facts(name: str) -> tuple[ClipInput, str | None]:
