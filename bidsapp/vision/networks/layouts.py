@@ -43,12 +43,12 @@ def as_stored(state: State, _network: nn.Module) -> State:
 
 def classifier(state: State, network: nn.Module) -> State:
     """ResNet18 trained on actions: its last layer has a name of its own."""
-    plain = as_stored(state, network)
+    plain = motion(state, network)
     return {key.replace("fc_action.", "fc."): value for key, value in plain.items()}
 
 
 def motion(state: State, network: nn.Module) -> State:
-    """TinyMotionNet, alone or as the encoder of a training module."""
+    """Take a network alone, or as the encoder of a training module."""
     return without_prefix(as_stored(state, network), "encoder.")
 
 

@@ -60,8 +60,8 @@ def library_entry(name: str) -> ModelEntry:
         ending = Path(url).suffix or ".pth"
         if ending == ".npz":
             raise UsageError(
-                f"{library} has the weights of '{network}' as {url} only, a file of JAX that is not "
-                f"read here; give {name}@seed0 for random ones, or another network"
+                f"{library} has the weights of '{network}' as {url} only, a file of JAX that is "
+                f"not read here; give {name}@seed0 for random ones, or another network"
             )
         file = f"{library}--{re.sub('[^0-9a-zA-Z_.-]', '-', network)}{ending}"
         digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", url)  # PyTorch's hub names files by it
