@@ -67,7 +67,7 @@ def fetch(entry: ModelEntry, weights_dir: Path, progress: Progress) -> Path:
 def _verify(part: Path, checkpoint: Checkpoint) -> None:
     """Make sure that what came is what is published or, where no digest tells, a checkpoint."""
     if checkpoint.sha256 is not None:
-        check_digest(part, checkpoint)
+        check_digest(part, checkpoint, kept=False)
     else:
         read_state(part, Path(checkpoint.file).suffix)
 

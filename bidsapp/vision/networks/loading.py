@@ -79,8 +79,10 @@ def how_obtained(model: str, checkpoint: Checkpoint) -> str:
     )
 
 
-def check_digest(path: Path, checkpoint: Checkpoint) -> None:
+def check_digest(path: Path, checkpoint: Checkpoint, *, kept: bool = True) -> None:
     """Make sure that a file is the published one, where its SHA-256 is known.
+
+    ``kept`` says whether the user is to delete it if it is not.
 
     Raises
     ------
@@ -92,9 +94,10 @@ def check_digest(path: Path, checkpoint: Checkpoint) -> None:
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if not digest.startswith(checkpoint.sha256):
+        advice = f"; delete it and take it anew from {checkpoint.url}" if kept else ""
         raise InputError(
             f"{path} is not the published file: its SHA-256 begins with {digest[:8]}, not "
-            f"{checkpoint.sha256[:8]}; delete it and take it anew from {checkpoint.url}"
+            f"{checkpoint.sha256[:8]}{advice}"
         )
 
 
