@@ -9,6 +9,12 @@ class MoviersaError(Exception):
     exit_status = 1
 
 
+def reason(error: Exception) -> str:
+    """Return what another library says of an error, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
+
+
 class UsageError(MoviersaError):
     """The words on the command line, or the analysis file, are wrong or contradict each other."""
 

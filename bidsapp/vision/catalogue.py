@@ -1,5 +1,6 @@
 """The models that can be compared with the brain, as the catalogue and a user's file list them."""
 
+import re
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib import import_module
@@ -26,13 +27,22 @@ Colours = tuple[float, float, float]
 Count = Annotated[int, Field(ge=1)]
 
 
+_EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+")  # of 1e-6, which YAML 1.1 takes for a word
+
+
 def _pairs(value: object) -> object:
     """Turn a mapping into sorted pairs, which can be hashed."""
-    return tuple(sorted(value.items())) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    read = {
+        key: float(given) if isinstance(given, str) and _EXPONENT.fullmatch(given) else given
+        for key, given in value.items()
+    }
+    return tuple(sorted(read.items()))
 
 
 Options = Annotated[
-    tuple[tuple[str, bool | int | str], ...], BeforeValidator(_pairs), PlainSerializer(dict)
+    tuple[tuple[str, bool | int | float | str], ...], BeforeValidator(_pairs), PlainSerializer(dict)
 ]
 
 

@@ -204,7 +204,7 @@ def test_memory_does_not_grow_with_the_film(
 ) -> None:
     entry = ModelEntry.model_validate(
         find_model("pixels").model_dump()
-        | {"name": "wide", "architecture": "wide", "layers": ["wide"]}
+        | {"name": "wide", "architecture": "wide", "seed": 0, "layers": ["wide"]}
     )
     monkeypatch.setattr(
         "bidsapp.vision.networks.network.ARCHITECTURES", {"wide": Architecture(Wide)}

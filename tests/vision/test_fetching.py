@@ -1,12 +1,15 @@
 """Downloads from a server on this machine, which can be made to fail."""
 
 import hashlib
+import io
 from collections.abc import Iterator
+from http.client import IncompleteRead
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
 import pytest
+import torch
 
 from bidsapp.cli.models import main
 from bidsapp.errors import InputError, UsageError
@@ -19,23 +22,37 @@ CONTENT = bytes(range(256)) * 40_000
 class _Server(ThreadingHTTPServer):
     cut_at: int | None = None  # bytes after which the connection is closed
     ranges: list[str | None]
+    content = CONTENT
+    etag: str | None = '"first"'
 
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
+        content, etag, asked = self.server.content, self.server.etag, self.headers.get("Range")
         self.server.ranges.append(asked)
         if self.path != "/weights.pth":
             self.send_error(404)
             return
+        if self.headers.get("If-Range", etag) != etag:
+            asked = None
         start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         self.send_response(206 if asked else 200)
-        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.send_header("Content-Length", str(len(content) - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if etag:
+            self.send_header("ETag", etag)
         self.end_headers()
-        stop = len(CONTENT) if self.server.cut_at is None else self.server.cut_at
-        self.wfile.write(CONTENT[start:stop])
+        stop = len(content) if self.server.cut_at is None else self.server.cut_at
+        self.wfile.write(content[start:stop])
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -86,9 +103,62 @@ def test_cut_off_download_goes_on_where_it_ended(server: _Server, tmp_path: Path
 
 
 def test_another_file_than_the_published_one_is_not_kept(server: _Server, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not the published file"):
+    with pytest.raises(InputError, match=r"not the published file: .* not 00000000$"):
         fetch(entry_at(server, "0" * 64), tmp_path, ignore)
     assert list(tmp_path.iterdir()) == []
+
+
+def weights(value: int) -> bytes:
+    """Bytes of a checkpoint."""
+    stream = io.BytesIO()
+    torch.save({"weight": torch.full((1000,), value)}, stream)
+    return stream.getvalue()
+
+
+def test_a_page_instead_of_weights_is_not_kept(server: _Server, tmp_path: Path) -> None:
+    server.content = b"<html>please log in</html>"
+    with pytest.raises(InputError, match="gave what is not these weights"):
+        fetch(entry_at(server), tmp_path, ignore)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("etag", ['"second"', None])
+def test_no_file_is_made_of_two_versions(server: _Server, tmp_path: Path, etag: str | None) -> None:
+    server.content, server.cut_at = weights(1), 2000
+    server.etag = etag and '"first"'
+    with pytest.raises(InputError, match="run the same command again"):
+        fetch(entry_at(server), tmp_path, ignore)
+    server.content, server.cut_at, server.etag = weights(2), None, etag
+    assert fetch(entry_at(server), tmp_path, ignore).read_bytes() == weights(2)
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pth"]
+
+
+@pytest.mark.parametrize(("more", "n_asked"), [(b"", 1), (b"more", 2)])
+def test_a_part_that_is_whole_is_taken_and_a_longer_one_is_not(
+    server: _Server, tmp_path: Path, more: bytes, n_asked: int
+) -> None:
+    (tmp_path / "w.pth.part").write_bytes(CONTENT + more)
+    entry = entry_at(server, hashlib.sha256(CONTENT).hexdigest())
+    assert fetch(entry, tmp_path, ignore).read_bytes() == CONTENT
+    assert len(server.ranges) == n_asked
+
+
+def test_a_broken_answer_is_told_in_a_sentence(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise IncompleteRead(b"")
+
+    server.cut_at = 0
+    monkeypatch.setattr("http.client.HTTPResponse.read", broken)
+    with pytest.raises(InputError, match="cannot be downloaded: IncompleteRead"):
+        fetch(entry_at(server), tmp_path, ignore)
+
+
+def test_another_file_that_is_there_is_to_be_deleted(server: _Server, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(b"another")
+    with pytest.raises(InputError, match=r"not the published file: .* delete it and take it anew"):
+        fetch(entry_at(server, "0" * 64), tmp_path, ignore)
 
 
 def test_absent_file_and_unsafe_address_are_said(server: _Server, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.catalogue import Checkpoint, ModelEntry, find_model
-from bidsapp.vision.networks.loading import load_network
+from bidsapp.vision.networks.loading import load_network, read_state
 from bidsapp.vision.networks.lowlevel import EnergyBank
 from bidsapp.vision.networks.network import Network, build, layer_units
 
@@ -193,6 +194,78 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content", [b"hello world", b"abc", b"<html>please log in</html>", b"", b"PK\x03\x04 no more"]
+)
+def test_what_is_damaged_is_refused_in_a_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read as a PyTorch checkpoint: ") as caught:
+        read_state(tmp_path / "bad.pth")
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [20, 300, -3])
+def test_a_file_of_the_older_form_that_is_cut_off_is_refused(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "bad.pth"
+    torch.save({"a": torch.zeros(3)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(InputError, match="cannot be read as a PyTorch checkpoint: "):
+        read_state(path)
+
+
+def test_a_damaged_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.pth"
+    torch.save({"weight": torch.zeros(3)}, path)
+    path.write_bytes(path.read_bytes().replace(b"weight", b"we\xff\xfeht"))
+    with pytest.raises(InputError, match="cannot be read as a PyTorch checkpoint: "):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    ("beside", "words"),
+    [(np.float64(1), "holds a numpy._core.multiarray.scalar"), (Path(), "holds a pathlib.")],
+)
+def test_objects_beside_the_weights_are_named(tmp_path: Path, beside: object, words: str) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(3)}, "beside": beside}, tmp_path / "bad.pth")
+    with pytest.raises(InputError, match=f"{words}.*save the weights alone") as caught:
+        read_state(tmp_path / "bad.pth")
+    assert "\x1b" not in str(caught.value)
+
+
+def test_settings_under_a_usual_name_hide_no_weights(tmp_path: Path) -> None:
+    content = {"model": {"width": 768}, "state_dict": {"a": torch.ones(3)}}
+    torch.save(content, tmp_path / "own.pth")
+    assert list(read_state(tmp_path / "own.pth")) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["resnet18-haa500", "resnet18flow-haa500", "tinymotionnet-k400"])
+@pytest.mark.parametrize(("key", "prefix"), [("state_dict", "encoder."), ("model", "module.")])
+def test_own_training_may_wrap_any_network_to_be_trained(
+    tmp_path: Path, name: str, key: str, prefix: str
+) -> None:
+    entry = find_model(name)
+    assert entry.checkpoint is not None
+    expected = build(entry).state_dict()
+    content = {key: {prefix + name: value for name, value in expected.items()}}
+    torch.save(content, tmp_path / entry.checkpoint.file)
+    found = load_network(entry, tmp_path).module.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("mae-base", "`moviersa-models fetch mae-base --weights DIR` gets them from https://dl"),
+        ("mvd-base-k400", "lets no program download them"),
+        ("tinymotionnet-haa500", "moviersa does not train: .* state_dict, .* module. or encoder."),
+    ],
+)
+def test_absent_weights_say_how_they_are_had(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        load_network(find_model(name), tmp_path)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"layers": ("layer9",)}, "no layer 'layer9'; it has conv1"),
@@ -203,6 +276,26 @@ def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
 def test_entries_must_fit_the_architecture(change: dict[str, object], message: str) -> None:
     entry = find_model("resnet18-untrained-96px").model_copy(update=change)
     with pytest.raises(UsageError, match=message):
+        layer_units(entry)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("resnet18-untrained", {"seed": None}, "neither a checkpoint nor a seed"),
+        ("mae-base", {"options": {"heads": 5}}, "mae cannot be built with these options: dim"),
+        ("mae-base", {"options": {"patch": 0}}, "mae cannot be built with these options: integer"),
+        ("mae-base", {"input": {"size": 96}}, r"does not run on the single pictures.*3, 96, 96"),
+        ("videomae-base-k400", {"input": {"window": 8, "size": 224}}, r"windows.*\(1, 8, 3"),
+        ("tinymotionnet-k400", {"input": {"window": 10, "size": 64}}, "tinymotionnet does not run"),
+        ("resnet18-untrained", {"input": {"window": 16, "size": 64}}, "resnet18 does not run"),
+    ],
+)
+def test_entries_that_no_network_can_run_are_refused_in_a_sentence(
+    name: str, change: dict[str, object], message: str
+) -> None:
+    entry = ModelEntry.model_validate(find_model(name).model_dump() | change)
+    with pytest.raises(UsageError, match=f"model {name}.*{message}"):
         layer_units(entry)
 
 

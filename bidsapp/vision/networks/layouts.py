@@ -5,7 +5,10 @@ known here; what is left over is for the loader to judge.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,12 +43,12 @@ def as_stored(state: State, _network: nn.Module) -> State:
 
 def classifier(state: State, network: nn.Module) -> State:
     """ResNet18 trained on actions: its last layer has a name of its own."""
-    plain = as_stored(state, network)
+    plain = motion(state, network)
     return {key.replace("fc_action.", "fc."): value for key, value in plain.items()}
 
 
 def motion(state: State, network: nn.Module) -> State:
-    """TinyMotionNet, alone or as the encoder of a training module."""
+    """Take a network alone, or as the encoder of a training module."""
     return without_prefix(as_stored(state, network), "encoder.")
 
 
@@ -71,6 +74,39 @@ def dinov2(state: State, network: nn.Module) -> State:
     if "pos_embed" in named:
         named["pos_embed"] = resized_positions(named["pos_embed"], wanted)
     return named
+
+
+def by_transformers(state: State, network: nn.Module) -> State:
+    """Networks of transformers: the library itself knows its files' older names and prefixes."""
+    stored = as_stored(state, network)
+    reader: Any = type(network)
+    with _without_report():
+        read, found = reader.from_pretrained(
+            None,
+            config=network.config,
+            state_dict=dict(stored),
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    for name, given, wanted in sorted(found["mismatched_keys"]):
+        raise ValueError(f"{name} has shape {tuple(given)}, not {tuple(wanted)}")
+    filled = {k: v for k, v in read.state_dict().items() if k not in found["missing_keys"]}
+    return filled | {key: stored.get(key, torch.empty(0)) for key in found["unexpected_keys"]}
+
+
+@contextmanager
+def _without_report() -> Iterator[None]:
+    """Keep transformers' table of names and its progress from standard error."""
+    told = import_module("transformers.utils.logging")
+    level, shown = told.get_verbosity(), told.is_progress_bar_enabled()
+    told.set_verbosity_error()
+    told.disable_progress_bar()
+    try:
+        yield
+    finally:
+        told.set_verbosity(level)
+        if shown:
+            told.enable_progress_bar()
 
 
 def resized_positions(positions: Tensor, n: int) -> Tensor:

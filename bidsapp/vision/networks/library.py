@@ -7,12 +7,13 @@ file like any other, which ``moviersa-models fetch`` gets.
 import re
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import UsageError, reason
 from bidsapp.vision.catalogue import LEAVES, Checkpoint, ClipInput, ModelEntry
 
 LIBRARIES = ("torchvision", "timm", "transformers")
@@ -47,9 +48,8 @@ def library_entry(name: str) -> ModelEntry:
     library, network = match["library"], match["network"]
     try:
         given, url = _FACTS[library](network)
-    except (ValueError, RuntimeError, KeyError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{library} knows no network '{network}': {reason}") from error
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise UsageError(f"{library} knows no network '{network}': {reason(error)}") from error
     checkpoint = None
     if match["seed"] is None:
         if url is None:
@@ -58,6 +58,11 @@ def library_entry(name: str) -> ModelEntry:
                 "for random ones, or an entry with a checkpoint in a catalogue of your own"
             )
         ending = Path(url).suffix or ".pth"
+        if ending == ".npz":
+            raise UsageError(
+                f"{library} has the weights of '{network}' as {url} only, a file of JAX that is "
+                f"not read here; give {name}@seed0 for random ones, or another network"
+            )
         file = f"{library}--{re.sub('[^0-9a-zA-Z_.-]', '-', network)}{ending}"
         digest = re.search(r"-([0-9a-f]{8,64})\.\w+$", url)  # PyTorch's hub names files by it
         checkpoint = Checkpoint(
@@ -95,17 +100,18 @@ def library_network(entry: ModelEntry) -> nn.Module:
     library, _, name = entry.architecture.partition(":")
     try:
         return _BUILDERS[library](name, dict(entry.options))
-    except (ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # any: the library is given what the entry says
         raise UsageError(
-            f"model {entry.name}: {library} cannot build '{name}' with these options: {reason}"
+            f"model {entry.name}: {library} cannot build '{name}' with these options: "
+            f"{reason(error)}"
         ) from error
 
 
 def _torchvision(name: str, options: dict[str, Any]) -> nn.Module:
-    network: nn.Module = import_module("torchvision.models").get_model(
-        name, weights=None, **options
-    )
+    builder = import_module("torchvision.models").get_model_builder(name)
+    parts = ["weights", "weights_backbone"]  # the latter would be downloaded
+    untrained = {part: None for part in parts if part in signature(builder).parameters}
+    network: nn.Module = builder(**untrained, **options)
     return network
 
 
@@ -116,16 +122,28 @@ def _timm(name: str, options: dict[str, Any]) -> nn.Module:
 
 def _transformers(name: str, options: dict[str, Any]) -> nn.Module:
     library = import_module("transformers")
-    network: nn.Module = library.AutoModel.from_config(
-        library.AutoConfig.for_model(name, **options)
-    )
+    # Of the network itself; all others are the configuration's.
+    own = {key: options.pop(key) for key in ("add_pooling_layer",) if key in options}
+    plain = library.AutoConfig.for_model(name)
+    unknown = [key for key in options if not hasattr(plain, key)]
+    if unknown:  # which transformers would keep and never use
+        raise ValueError(f"there is no option '{unknown[0]}'")
+    config = library.AutoConfig.for_model(name, **options)
+    network: nn.Module = library.AutoModel.from_config(config, **own)
     return network
 
 
 def _torchvision_facts(name: str) -> tuple[ClipInput, str | None]:
     weights = import_module("torchvision.models").get_model_weights(name).DEFAULT
     seen = weights.transforms()
-    size = seen.crop_size[0] if isinstance(seen.crop_size, list | tuple) else seen.crop_size
+    # Networks that label every pixel are given pictures that are resized and not cropped.
+    sides = getattr(seen, "crop_size", None) or getattr(seen, "resize_size", None)
+    if sides is None:
+        raise UsageError(
+            f"torchvision's '{name}' takes no single pictures of one size: its own transforms are "
+            f"those of {type(seen).__name__}"
+        )
+    size = sides[0] if isinstance(sides, list | tuple) else sides
     return ClipInput(size=size, mean=tuple(seen.mean), std=tuple(seen.std)), weights.url
 
 
@@ -133,12 +151,17 @@ def _timm_facts(name: str) -> tuple[ClipInput, str | None]:
     known = import_module("timm.models").get_pretrained_cfg(name, allow_unregistered=False)
     if known is None:
         raise ValueError("see timm.list_models()")
-    url = known.url or (
-        f"https://huggingface.co/{known.hf_hub_id}/resolve/main/model.safetensors"
-        if known.hf_hub_id
-        else None
-    )
-    return ClipInput(size=known.input_size[-1], mean=known.mean, std=known.std), url
+    given = ClipInput(size=known.input_size[-1], mean=known.mean, std=known.std)
+    return given, _hub_address(known.hf_hub_id, known.hf_hub_filename) or known.url or None
+
+
+def _hub_address(hub_id: str | None, file: str | None) -> str | None:
+    """Address of the hub's copy, which has timm's names; what authors publish often has not."""
+    if not hub_id:
+        return None
+    hub, _, revision = hub_id.partition("@")
+    file = file or "model.safetensors"
+    return f"https://huggingface.co/{hub}/resolve/{revision or 'main'}/{file}"
 
 
 def _transformers_facts(name: str) -> tuple[ClipInput, str | None]:

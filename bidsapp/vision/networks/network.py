@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bidsapp.errors import UsageError
+from bidsapp.errors import UsageError, reason
 from bidsapp.vision.catalogue import LEAVES, ModelEntry
 from bidsapp.vision.networks.architectures import ARCHITECTURES, Architecture
-from bidsapp.vision.networks.layouts import Layout, as_stored
+from bidsapp.vision.networks.layouts import Layout, as_stored, by_transformers
 from bidsapp.vision.networks.library import LIBRARIES, library_network
 
 
@@ -63,11 +63,8 @@ class Network:
             if name and not any(module.children())
         ]
         hooks = [module.register_forward_hook(partial(hear, name)) for name, module in leaves]
-        given = self.entry.input
         try:
-            with torch.inference_mode():
-                shape = (1, given.window, 3, given.size, given.size)
-                self.module(self.prepare(torch.zeros(shape, dtype=torch.uint8, device="meta")))
+            self._run(_shape_of_a_clip(self.entry))
         finally:
             for hook in hooks:
                 hook.remove()
@@ -104,8 +101,7 @@ class Network:
             for name in self.layers
         ]
         try:
-            with torch.inference_mode():
-                self.module(self.prepare(clips))
+            self._run(clips)
         finally:
             for hook in hooks:
                 hook.remove()
@@ -115,6 +111,21 @@ class Network:
                     f"model {self.entry.name}: layer {name} runs {heard.count(name)} times for one "
                     "input, so its response is not defined; choose another layer"
                 )
+
+    def _run(self, clips: Tensor) -> None:
+        """Run the network; where only shapes are computed, what fails is the entry's input."""
+        pixels = self.prepare(clips)
+        try:
+            with torch.inference_mode():
+                self.module(pixels)
+        except Exception as error:
+            if not clips.is_meta or isinstance(error, UsageError):
+                raise
+            what = "single pictures" if self.entry.input.window == 1 else "windows of pictures"
+            raise UsageError(
+                f"model {self.entry.name}: {self.entry.architecture} does not run on the {what} "
+                f"that its input names, of shape {tuple(pixels.shape)}: {reason(error)}"
+            ) from error
 
     def prepare(self, clips: Tensor) -> Tensor:
         """Scale pixels as the network was trained to see them.
@@ -153,16 +164,29 @@ def build(entry: ModelEntry) -> nn.Module:
     Raises
     ------
     UsageError
-        The architecture is unknown.
+        The architecture is unknown or cannot be built with the entry's options, or nothing says
+        what its weights are.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(entry.seed or 0)
-        if is_library(entry):
-            return library_network(entry).eval()
-        try:
-            return architecture_of(entry).build(**dict(entry.options)).eval()
-        except TypeError as error:
-            raise UsageError(f"model {entry.name}: wrong options: {error}") from error
+        module = library_network(entry) if is_library(entry) else _own_network(entry)
+    if entry.checkpoint is None and entry.seed is None and any(True for _ in module.parameters()):
+        raise UsageError(
+            f"model {entry.name} has neither a checkpoint nor a seed: give a checkpoint of trained "
+            "weights, or a seed for random ones"
+        )
+    return module.eval()
+
+
+def _own_network(entry: ModelEntry) -> nn.Module:
+    architecture = architecture_of(entry)
+    try:
+        return architecture.build(**dict(entry.options))
+    except Exception as error:  # whatever it is, the entry's options brought it about
+        raise UsageError(
+            f"model {entry.name}: {entry.architecture} cannot be built with these options: "
+            f"{reason(error)}"
+        ) from error
 
 
 def is_library(entry: ModelEntry) -> bool:
@@ -188,6 +212,8 @@ def architecture_of(entry: ModelEntry) -> Architecture:
 
 def layout_of(entry: ModelEntry) -> Layout:
     """Return how the checkpoints of an entry's architecture are laid out."""
+    if entry.architecture.startswith("transformers:"):
+        return by_transformers
     return as_stored if is_library(entry) else architecture_of(entry).layout
 
 
@@ -201,12 +227,20 @@ def layer_units(entry: ModelEntry) -> dict[str, int]:
         As `build` and `Network.respond`.
     """
     units: dict[str, int] = {}
-    given = entry.input
     with torch.device("meta"):
         network = Network(entry, build(entry))
-        clips = torch.zeros((1, given.window, 3, given.size, given.size), dtype=torch.uint8)
-        network.respond(clips, lambda name, response: units.update({name: response.shape[1]}))
+        network.respond(
+            _shape_of_a_clip(entry),
+            lambda name, response: units.update({name: response.shape[1]}),
+        )
     return {name: units[name] for name in network.layers}
+
+
+def _shape_of_a_clip(entry: ModelEntry) -> Tensor:
+    """Make a clip without pixels, with which only shapes are computed."""
+    given = entry.input
+    shape = (1, given.window, 3, given.size, given.size)
+    return torch.zeros(shape, dtype=torch.uint8, device="meta")
 
 
 def _fits(name: str, pattern: str) -> bool:
