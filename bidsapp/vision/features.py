@@ -23,6 +23,7 @@ from bidsapp.vision.decoding import Damage
 from bidsapp.vision.devices import Machine, find_device
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
+from bidsapp.vision.networks.masking import go_to
 from bidsapp.vision.networks.network import Network, layer_units
 from bidsapp.vision.projection import Projection
 from bidsapp.vision.runs import PlacedRun
@@ -100,6 +101,7 @@ def extract(
                 on_device = {shape: window.to(device) for shape, window in windows.items()}
                 for network in networks:
                     name = network.entry.name
+                    go_to(network.module, positions.start)
                     opened = {layer: sums[rows] for layer, sums in responses[name].items()}
                     seen = on_device[clip_shape(network.entry)]
                     projected = projections.get(name, {})

@@ -6,7 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from bidsapp.vision.networks.image_vit import PatchMasking, image_vit
+from bidsapp.errors import UsageError
+from bidsapp.vision.catalogue import find_model
+from bidsapp.vision.networks.image_vit import image_vit
+from bidsapp.vision.networks.masking import PatchMasking, go_to
+from bidsapp.vision.networks.network import build
 
 
 def numbered(n_frames: int, n_patches: int) -> Tensor:
@@ -18,7 +22,7 @@ def numbered(n_frames: int, n_patches: int) -> Tensor:
 @given(n_patches=st.integers(4, 60), seed=st.integers(0, 9))
 def test_a_quarter_of_the_patches_is_seen_each_once(n_patches: int, seed: int) -> None:
     masking = PatchMasking(fixed=False)
-    masking.generator.manual_seed(seed)
+    go_to(masking, seed)
     seen = masking(numbered(3, n_patches))[..., 0]
     assert seen.shape == (3, 1 + n_patches // 4)
     assert (seen[:, 0] == 0).all()
@@ -38,9 +42,18 @@ def test_every_frame_has_patches_of_its_own_unless_they_are_fixed() -> None:
 def test_patches_do_not_depend_on_batches(fixed: bool) -> None:
     tokens = numbered(6, 64)
     whole = PatchMasking(fixed=fixed)(tokens)
-    in_parts = PatchMasking(fixed=fixed)
-    parts = torch.cat([in_parts(tokens[:1]), in_parts(tokens[1:4]), in_parts(tokens[4:])])
-    assert torch.equal(whole, parts)
+    in_parts, parts = PatchMasking(fixed=fixed), []
+    for start, stop in ((4, 6), (0, 1), (1, 4)):
+        go_to(in_parts, start)
+        parts.append(in_parts(tokens[start:stop]))
+    assert torch.equal(whole, torch.cat([*parts[1:], parts[0]]))
+
+
+@pytest.mark.parametrize("masking", ["Fixed", "authors", False])
+def test_an_unknown_masking_is_refused(masking: object) -> None:
+    entry = find_model("mae-base").model_copy(update={"options": (("masking", masking),)})
+    with pytest.raises(UsageError, match=f"model mae-base: .*none, fixed, author, not {masking!r}"):
+        build(entry)
 
 
 def test_all_patches_in_a_fixed_order_give_the_same_as_no_mask() -> None:

@@ -144,6 +144,22 @@ def test_projection_tells_its_error(film: PlacedRun, tmp_path: Path, dissimilari
     assert projected == 4 * N * (10 * 1000 + 512) < whole
 
 
+def test_masks_do_not_depend_on_what_is_compared(film: PlacedRun, tmp_path: Path) -> None:
+    """A projection wider than every layer changes nothing, and random masks are drawn alike."""
+    tiny = {"size": 32, "patch": 8, "width": 24, "depth": 1, "heads": 2, "masking": "author"}
+    known = find_model("mae-base-author").model_dump(mode="json")
+    known |= {"options": tiny, "checkpoint": None, "seed": 0, "layers": ["blocks.0"]}
+    known["input"]["size"] = 32
+    entry = ModelEntry.model_validate(known)
+    exact = made(film, tmp_path, [entry])[0]
+    found = made(film, tmp_path, [entry], approximate(projection=1000))[0]
+    np.testing.assert_array_equal(found.rdms["blocks.0"], exact.rdms["blocks.0"])
+    said = found.notes["Approximation"]["Layers"]["blocks.0"]
+    assert said["LargestDifference"] == pytest.approx(0, abs=1e-6)
+    batched = made(film, tmp_path, [entry], batch=4)[0]
+    np.testing.assert_allclose(batched.rdms["blocks.0"], exact.rdms["blocks.0"], atol=1e-5)
+
+
 def test_the_beginning_alone_is_compared(noise_film: Path, tmp_path: Path) -> None:
     index, times = nominal_frames(200, 25.0, 5)
     volumes = 20.0 * np.arange(8) + 8

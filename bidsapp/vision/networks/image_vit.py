@@ -5,11 +5,12 @@ References
 MAE: He et al. (2022), CVPR, arXiv 2111.06377. DINOv2: Oquab et al. (2023), arXiv 2304.07193.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
-import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Tensor, nn
+from torch import nn
+
+from bidsapp.vision.networks.masking import PatchMasking
 
 Masking = Literal["none", "fixed", "author"]
 
@@ -42,7 +43,14 @@ def image_vit(
         Whether each branch is scaled before it is added (DINOv2).
     masking
         Which patches the encoder sees, see `PatchMasking`; none: all.
+
+    Raises
+    ------
+    TypeError
+        ``masking`` is none of these.
     """
+    if masking not in get_args(Masking):  # of a user's file, where an unquoted no is False
+        raise TypeError(f"masking is {', '.join(get_args(Masking))}, not {masking!r}")
     network = VisionTransformer(
         img_size=size,
         patch_size=patch,
@@ -56,40 +64,3 @@ def image_vit(
     if masking != "none":
         network.register_module("patch_drop", PatchMasking(fixed=masking == "fixed"))
     return network
-
-
-class PatchMasking(nn.Module):
-    """Show the encoder a random quarter of the patches, in random order, as MAE is trained.
-
-    The paper's author ran MAE's training code, which draws patches anew for each frame, so that
-    two frames' responses are of other places in another order. ``fixed`` draws once for all frames.
-    Draws follow the order of the frames, so that they do not depend on how these are batched.
-
-    Parameters
-    ----------
-    fixed
-        One draw for all frames.
-    share
-        Of the patches that are seen.
-    """
-
-    def __init__(self, *, fixed: bool, share: float = 0.25) -> None:
-        super().__init__()
-        self.fixed, self.share = fixed, share
-        self.generator = torch.Generator(device="cpu").manual_seed(0)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Map (b, 1 + n, width), of which the first is the class token, to (b, 1 + n/4, width)."""
-        n = tokens.shape[1] - 1
-        kept = int(n * self.share)
-        if tokens.is_meta:
-            return tokens[:, : kept + 1]
-        if self.fixed:
-            self.generator.manual_seed(0)
-        draws = 1 if self.fixed else len(tokens)
-        noise = torch.stack(
-            [torch.rand(n, generator=self.generator, device="cpu") for _ in range(draws)]
-        )
-        chosen = noise.argsort(dim=1)[:, :kept].to(tokens.device).expand(len(tokens), -1)
-        patches = tokens[:, 1:].gather(1, chosen[..., None].expand(-1, -1, tokens.shape[2]))
-        return torch.cat([tokens[:, :1], patches], dim=1)
