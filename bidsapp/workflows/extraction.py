@@ -189,7 +189,7 @@ def check_job(job: FilmJob) -> None:
     ------
     InputError, UsageError
         A checkpoint is absent or does not fit, the device or its memory does not do, a film is
-        shorter than a window, or a file of that name holds another film.
+        shorter than a window, or a file of that name holds another film or model.
     """
     find_device(job.machine.device, job.recipe.extraction.autocast)
     for entry in job.models:
@@ -202,18 +202,23 @@ def check_job(job: FilmJob) -> None:
         for sentence in volumes_without_film(film, job.repetition_time, job.recipe.hrf_s):
             LOGGER.warning("%s", sentence)
         for entry in job.models:
-            _check_same_film(job.path(film.run, entry), film)
+            _check_same(job.path(film.run, entry), film, entry)
 
 
-def _check_same_film(path: Path, film: PlacedRun) -> None:
-    """Do not put one film's RDMs in the place of another's."""
+def _check_same(path: Path, film: PlacedRun, entry: ModelEntry) -> None:
+    """Do not put one film's or model's RDMs in the place of another's."""
     if recorded(path) is None:
         return
-    there = read_json(sidecar(path))["Descriptors"].get("film")
-    if there != film.film.name:
+    there = read_json(sidecar(path))["Descriptors"]
+    if there.get("film") != film.film.name:
         raise UsageError(
-            f"{path} holds the RDMs of {there}, not of {film.film.name}: name runs with --run, or "
-            "give another folder with --out"
+            f"{path} holds the RDMs of {there.get('film')}, not of {film.film.name}: name runs "
+            "with --run, or give another folder with --out"
+        )
+    if there.get("model") != entry.name:
+        raise UsageError(
+            f"{path} holds the RDMs of the model {there.get('model')}, not of {entry.name}, whose "
+            "label is the same: give another folder with --out, or another --task"
         )
 
 

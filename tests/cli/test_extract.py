@@ -17,6 +17,7 @@ import torch
 
 from bidsapp.cli.models import main
 from bidsapp.dataset.derivatives import read_rdms
+from bidsapp.rsa.rdm import to_square
 from bidsapp.vision import features
 from bidsapp.vision.catalogue import find_model
 from bidsapp.vision.networks.network import build
@@ -291,6 +292,31 @@ def test_another_films_rdms_are_not_replaced(
     assert status == 64
     assert "holds the RDMs of a.mkv, not of b.mkv: name runs with --run" in said
     assert rdm_files(tmp_path / "out") == before
+
+
+def test_another_models_rdms_are_not_replaced(
+    extract: Run, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels drop all but letters and digits, so two names may have one."""
+    one, other = "torchvision:alexnet:avgpool@seed0", "torchvision:alexnet:avgpool*@seed0"
+    extract(one, "--film", films[0])
+    before = rdm_files(tmp_path / "out")
+    status, said = refused(extract, capsys, other, "--film", films[0])
+    assert status == 64
+    assert f"holds the RDMs of the model {one}, not of {other}" in said
+    assert rdm_files(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("dissimilarity", ["correlation", "cosine", "euclidean"])
+def test_a_volume_that_saw_nothing_is_undefined(
+    extract: Run, films: list[Path], dissimilarity: str
+) -> None:
+    """A volume at the onset of the first frame."""
+    words = ("--start-time", "0", "--dissimilarity", dissimilarity)
+    path = Path(extract("pixels", "--film", films[0], *words).strip())
+    square = to_square(read_rdms(path).rdms[0])
+    assert np.isnan(square[0, 1:]).all()
+    assert np.isfinite(square[1:, 1:]).all()
 
 
 def test_a_film_shorter_than_a_window_or_three_volumes(
