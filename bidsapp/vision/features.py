@@ -67,7 +67,7 @@ def extract(
     -------
     dict of dict of Floats
         Model and layer to float32 (n_volumes, n_units), in the order of the networks and of their
-        layers. A volume that no frame reaches is zero in every unit.
+        layers. A volume that no frame reaches is NaN in every unit.
 
     Raises
     ------
@@ -89,6 +89,7 @@ def extract(
         name: {layer: _zeros((n_volumes, width), folder) for layer, width in layers.items()}
         for name, layers in widths.items()
     }
+    reached = np.zeros(n_volumes, dtype=np.bool_)
     for network in networks:
         network.module.to(device)
     shapes = list(dict.fromkeys(clip_shape(network.entry) for network in networks))
@@ -97,6 +98,7 @@ def extract(
         for positions, windows in clips(film, shapes, framing, machine.batch, damage):
             times = film.frame_times[positions]
             rows, weights = _open_volumes(times, film.volume_times, hrf_s)
+            reached[rows] |= weights.any(dim=1).numpy()
             if rows.stop > rows.start:
                 on_device = {shape: window.to(device) for shape, window in windows.items()}
                 for network in networks:
@@ -107,6 +109,9 @@ def extract(
                     projected = projections.get(name, {})
                     _add(network, seen, weights.to(device), opened, projected, machine.autocast)
             tell(len(times))
+    for layers in responses.values():
+        for sums in layers.values():
+            sums[~reached] = np.nan
     return responses
 
 

@@ -92,7 +92,7 @@ def test_a_flash_peaks_5_s_later(extracted: Extract, tmp_path: Path) -> None:
     volumes = np.arange(0, 16, 0.1)
     fine = PlacedRun("1", film.stretch, film.frame_index, film.frame_times, volumes)
     response = extracted(["pixels"], fine)["pixels"]["pixels"].mean(axis=1)
-    assert abs(volumes[response.argmax()] - 9.0) <= 0.2
+    assert abs(volumes[np.nanargmax(response)] - 9.0) <= 0.2
 
 
 @pytest.mark.parametrize("name", ["pixels", "motionenergy", "resnet18-untrained-96px"])
@@ -114,7 +114,7 @@ def test_networks_together_give_what_each_gives_alone(extracted: Extract, noise_
             assert relative(together[name][layer], alone) < 1e-6
 
 
-def test_volumes_that_no_frame_reaches_are_zero(extracted: Extract, noise_film: Path) -> None:
+def test_volumes_that_no_frame_reaches_are_undefined(extracted: Extract, noise_film: Path) -> None:
     film = film_run(noise_film)
     late = PlacedRun(
         "1",
@@ -125,7 +125,7 @@ def test_volumes_that_no_frame_reaches_are_zero(extracted: Extract, noise_film: 
     )
     response = extracted(["pixels"], late)["pixels"]["pixels"]
     np.testing.assert_array_equal(
-        np.any(response != 0, axis=1), [False, False, True, True, True, False, False]
+        np.isfinite(response).all(axis=1), [False, False, True, True, True, False, False]
     )
 
 
