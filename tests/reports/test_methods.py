@@ -174,7 +174,7 @@ def test_windows_of_frames_are_told(paper: Analysis) -> None:
     content = {**paper.model_dump(mode="json"), "models": [*names, "maest-base-k400"]}
     assert (
         "Several frames at once were given to motionenergy, a window of 16 consecutive frames "
-        "dated by its first frame; tinymotionnet-k400 and resnet18flow-haa500, a window of 11 "
+        "dated by its middle; tinymotionnet-k400 and resnet18flow-haa500, a window of 11 "
         "consecutive frames dated by its middle; maest-base-k400, a window of 16 frames, every "
         "fourth one of the film, dated by its middle."
     ) in methods_text(Analysis.model_validate(content), {})
