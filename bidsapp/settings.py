@@ -15,7 +15,7 @@ from bidsapp.errors import UsageError
 
 Level = Literal["stimulus", "participant", "group"]
 ErrorBars = Literal["sd", "se"]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 # What datasets are called on the command line and in BIDS URIs.
 RAW, FMRIPREP = "raw", "fmriprep"

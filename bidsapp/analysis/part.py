@@ -12,8 +12,8 @@ Comparator = Literal[
 ]
 Dissimilarity = Literal["correlation", "euclidean", "cosine"]  # of two volumes' patterns
 Autocast = Literal["bfloat16", "float16"]
-Positive = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Point = tuple[float, float, float]
 Label = Annotated[str, Field(pattern="^[0-9a-zA-Z]+$")]  # of a BIDS entity
 

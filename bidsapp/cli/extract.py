@@ -7,17 +7,30 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from bidsapp.analysis.part import Autocast, Dissimilarity
 from bidsapp.cli.home import give_a_home
 from bidsapp.cli.limits import memory_gb
-from bidsapp.errors import UsageError
+from bidsapp.errors import MoviersaError, UsageError
 
 if TYPE_CHECKING:
     from bidsapp.vision.runs import PlacedRun
     from bidsapp.workflows.extraction import FilmJob
+
+
+_OPTIONS = {
+    "set movie.frame_timing to nominal": "leave --events out",
+    "movie.first_frame_index": "--first-frame-index",
+    "movie.frame_rate": "--frame-rate",
+    "movie.other_rate": "--other-rate",
+    "movie.letterbox": "--letterbox",
+    "extraction.max_damaged": "--max-damaged",
+}
+"""What messages call keys of the analysis file, which there is none of here, and the options."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -151,12 +164,25 @@ def run(given: Namespace) -> str:
     from bidsapp.workflows.extraction import describe_job, extract_films
 
     torch.set_num_threads(given.nprocs)
-    job = _job(given)
-    if given.dry_run:
-        return describe_job(job)
-    extract_films(job)
+    with _told_in_options():
+        job = _job(given)
+        if given.dry_run:
+            return describe_job(job)
+        extract_films(job)
     paths = [job.path(film.run, entry) for film in job.films for entry in job.models]
     return "".join(f"{path}\n" for path in paths)
+
+
+@contextmanager
+def _told_in_options() -> Iterator[None]:
+    """Let errors name options where they name keys of an analysis file."""
+    try:
+        yield
+    except MoviersaError as error:
+        said = str(error)
+        for key, option in _OPTIONS.items():
+            said = said.replace(key, option)
+        raise type(error)(said) from error
 
 
 def _job(given: Namespace) -> "FilmJob":
@@ -239,10 +265,14 @@ def _check(given: Namespace) -> None:
         ("frame_rate", 1e-3),
     ):
         value = getattr(given, option)
-        if value is not None and not value >= least:
+        if value is not None and not isfinite(value):
+            raise UsageError(f"--{option.replace('_', '-')} {value:g} is no finite number")
+        if value is not None and value < least:
             raise UsageError(f"--{option.replace('_', '-')} {value:g} must be at least {least:g}")
     if min(given.letterbox) < 0 or min(given.volumes or [1]) < 1:
         raise UsageError("--letterbox and --volumes take no negative numbers")
+    if not isfinite(given.start_time or 0):
+        raise UsageError(f"--start-time {given.start_time:g} is no finite number")
     if not 0 <= given.max_damaged <= 1:
         raise UsageError(f"--max-damaged {given.max_damaged:g} must be a share, from 0 to 1")
     if given.other_rate != "refuse" and given.frame_rate is None:

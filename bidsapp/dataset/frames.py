@@ -89,7 +89,7 @@ def read_frame_log(path: Path, first_frame_index: int) -> FrameLog:
         raise InputError(
             f"{path}: frameidx is no whole number of at least {first_frame_index} "
             f"(movie.first_frame_index) in line {wrong[0] + 2} "
-            f"({table['frameidx'].iloc[wrong[0]]}): mend the file or the key"
+            f"({table['frameidx'].iloc[wrong[0]]}): mend one or the other"
         )
     if frames.empty:
         raise InputError(f"{path} names no frame: mend it, or set movie.frame_timing to nominal")

@@ -218,9 +218,19 @@ def test_bar_or_lines(
         (["pixels", "pixels"], 64, "has one twice"),
         (["pixels", "--task", "a_b"], 64, "'a_b' is no label"),
         (["pixels", "--batch", "0"], 64, "--batch 0 must be at least 1"),
+        (["pixels", "--mem-gb", "inf"], 64, "--mem-gb inf is no finite number"),
+        (["pixels", "--hrf-s", "nan"], 64, "--hrf-s nan is no finite number"),
+        (["pixels", "--start-time", "inf"], 64, "--start-time inf is no finite number"),
+        (
+            ["pixels", "--frame-rate", "inf", "--other-rate", "by_time"],
+            64,
+            "--frame-rate inf is no finite number",
+        ),
         (["pixels", "--max-damaged", "2"], 64, "--max-damaged 2 must be a share"),
         (["pixels", "--other-rate", "by_time"], 64, "needs --frame-rate"),
-        (["pixels", "--frame-rate", "24"], 1, "has 25 frames a second, but"),
+        (["pixels", "--frame-rate", "24"], 1, "has 25 frames a second, but --frame-rate is 24"),
+        (["pixels", "--frame-rate", "24"], 1, "Set --other-rate to by_time"),
+        (["pixels", "--letterbox", "16", "16", "0", "0"], 1, "--letterbox takes 16 + 16 rows"),
         (["pixels", "--volumes", "9"], 1, "lasts 3.0 s, too short for 9 volumes"),
         (["pixels", "--start-time", "500"], 1, "volumes come 20 s after it or later"),
         (["pixels", "--autocast", "bfloat16", "--device", "cpu"], 64, "is for GPUs"),
@@ -244,6 +254,23 @@ def test_bad_input_is_told_at_once(
     assert (found, message in said) == (status, True), said
     assert said.startswith("moviersa-models: error: ")
     assert not (tmp_path / "out" / "stimuli").exists()
+
+
+def test_events_and_broken_frames_are_told_in_options(
+    extract: Run, films: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    events = tmp_path / "events.tsv"
+    events.write_text("onset\tduration\n0\t1\n")
+    words = ("pixels", "--film", films[0], "--events", events)
+    assert "or leave --events out" in refused(extract, capsys, *words)[1]
+    events.write_text("onset\tduration\tframeidx\n0\t1\t0\n")
+    assert "(--first-frame-index) in line 2" in refused(extract, capsys, *words)[1]
+    data = bytearray(films[0].read_bytes())
+    for place in range(len(data) // 2, len(data) * 3 // 4):
+        data[place] ^= place % 251
+    films[0].write_bytes(data)
+    words = ("pixels", "--film", films[0], "--max-damaged", "0")
+    assert "allow more (--max-damaged)" in refused(extract, capsys, *words)[1]
 
 
 class NotWeights:

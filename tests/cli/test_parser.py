@@ -97,6 +97,7 @@ def test_a_space_may_have_a_resolution(tmp_path):
         ("b o", "level"),
         ("b o participant --nprocs two", "two"),
         ("b o participant --nprocs 0", "--nprocs"),
+        ("b o participant --mem-gb inf", "--mem-gb"),
         ("b o participant --nprocs 1 --omp-nthreads 2", "--omp-nthreads"),
         ("b o participant -d aroma=/x", "aroma"),
         ("b o participant -d fmriprep=/x -d fmriprep=/y", "fmriprep twice: /x and /y"),
