@@ -9,6 +9,7 @@ import pandas as pd
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
 from bidsapp.vision.hemodynamics import HRF_S, interval_weights
+from bidsapp.vision.runs import Span
 
 MIN_COLUMNS_FOR_ANGLES = 10
 _TIMES = ("onset", "duration")
@@ -65,6 +66,15 @@ def table_features(
     scores = (table[names].to_numpy(np.float64) - mean) / sd
     times = table[list(_TIMES)].to_numpy(np.float64)
     return _responses(times, scores, np.asarray(volume_times), hrf_s)
+
+
+def table_span(path: Path, columns: Sequence[str]) -> Span:
+    """Tell from when to when a table has features; see `read_features`."""
+    table = read_features(path, columns)
+    first, last = table.iloc[0], table.iloc[-1]
+    ends_s = float(last["onset"] + last["duration"])
+    piece = f"row of {path.name}"
+    return Span(float(first["onset"]), ends_s, piece, "which begins", "which ends")
 
 
 def check_table(name: str, n_columns: int, dissimilarity: str) -> None:

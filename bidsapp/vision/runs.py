@@ -163,10 +163,41 @@ def check_windows(entries: Iterable[ModelEntry], film: PlacedRun) -> None:
 
 
 def volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) -> list[str]:
-    """Name volumes long before the first frame, or long after the last.
+    """Name volumes long before the first frame, or long after the last; see `check_span`."""
+    shown = Span(float(film.frame_times[0]), float(film.frame_times[-1]))
+    return check_span(shown, str(film.film), film, repetition_time, hrf_s)
+
+
+@dataclass(frozen=True)
+class Span:
+    """From when to when something is known of what a run showed, and how to say so.
+
+    Attributes
+    ----------
+    first_s, last_s
+        In seconds after the run's first volume.
+    piece, begins, ends
+        "the first PIECE, BEGINS at ... s", "the last PIECE, ENDS at ... s".
+    """
+
+    first_s: float
+    last_s: float
+    piece: str = "frame"
+    begins: str = "shown"
+    ends: str = "shown"
+
+
+def check_span(
+    span: Span, source: str, film: PlacedRun, repetition_time: float, hrf_s: float
+) -> list[str]:
+    """Name volumes long before a span, or long after it.
 
     Parameters
     ----------
+    span
+        What is known.
+    source
+        File that it is known from, for the message.
     film
         The run.
     repetition_time, hrf_s
@@ -175,21 +206,22 @@ def volumes_without_film(film: PlacedRun, repetition_time: float, hrf_s: float) 
     Raises
     ------
     InputError
-        A volume knows nothing of the film.
+        A volume comes so late that its response has nothing of the span.
     """
-    first, last = film.frame_times[0], film.frame_times[-1]
-    before = int((film.volume_times < first - repetition_time).sum())
-    after = int((film.volume_times > last + repetition_time).sum())
-    unreached = int((film.volume_times >= last + hrf_s).sum())
+    volumes = film.volume_times
+    before = int((volumes < span.first_s - repetition_time).sum())
+    after = int((volumes > span.last_s + repetition_time).sum())
+    unreached = int((volumes >= span.last_s + hrf_s).sum())
+    end = f"the last {span.piece}, {span.ends} at {span.last_s:.1f} s"
     if unreached:
         raise InputError(
-            f"{film.film}, run {film.run}: the last frame was shown at {last:.1f} s, and "
-            f"{unreached} of {len(film.volume_times)} volumes come {hrf_s:g} s after it or later: "
-            "check that events, film and scan are of one run"
+            f"{source}, run {film.run}: {unreached} of {len(volumes)} volumes come {hrf_s:g} s or "
+            f"more after {end}: check that all files of the run are of one run"
         )
     said = []
     if before:
-        said.append(f"{before} volumes come over a TR before the first frame, shown at {first:.1f}")
+        start = f"the first {span.piece}, {span.begins} at {span.first_s:.1f} s"
+        said.append(f"{before} volumes come over a TR before {start}")
     if after:
-        said.append(f"{after} volumes come over a TR after the last frame, shown at {last:.1f}")
-    return [f"run {film.run}: {text} s" for text in said]
+        said.append(f"{after} volumes come over a TR after {end}")
+    return [f"run {film.run}: {text}" for text in said]

@@ -19,7 +19,7 @@ from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.found import describe_participant
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.models import layers_of, missing_models
-from bidsapp.workflows.planning import check_makeable, plan_models
+from bidsapp.workflows.planning import check_makeable, plan_models, with_models
 from bidsapp.workflows.searchlight import searchlight_gb
 
 _Missing = Mapping[str, Collection[str]]  # run to models
@@ -61,6 +61,7 @@ def _plan_of_few(
     if not missing:
         return None
     plan = plan_film(analysis, inputs.participants, settings.stimuli_dir)
+    plan = with_models(settings, analysis, plan)
     check_makeable(settings, analysis, {model for models in missing.values() for model in models})
     return plan
 

@@ -27,6 +27,7 @@ from bidsapp.vision.model_rdms import model_rdms, share_decoding
 from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import layer_units
+from bidsapp.vision.odd_films import odd_films, odd_windows
 from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames, volumes_without_film
 from bidsapp.vision.stretches import OtherRate, Stretch, cut
 from bidsapp.workflows.film_events import check_onsets, of_one_rate, read_logs
@@ -183,7 +184,7 @@ def _measured(
 
 
 def check_job(job: FilmJob) -> None:
-    """Find what is wrong before anything is computed.
+    """Find what is wrong before anything is computed; log what is odd.
 
     Raises
     ------
@@ -197,6 +198,9 @@ def check_job(job: FilmJob) -> None:
         if entry.checkpoint is not None:
             load_network(entry, job.weights)  # whole, and of this architecture
         batch_size([entry], job.machine)
+    odd = [*odd_films(job.recipe.framing, job.films), *odd_windows(job.models, job.films)]
+    for sentence in odd:
+        LOGGER.warning("%s", sentence)
     for film in job.films:
         check_windows(job.models, film)
         for sentence in volumes_without_film(film, job.repetition_time, job.recipe.hrf_s):

@@ -15,9 +15,9 @@ from bidsapp.dataset.frames import FrameOnsets, frame_onsets
 from bidsapp.dataset.runs import TR_TOLERANCE_S
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.errors import InputError
-from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.model_recipe import Recipe
+from bidsapp.vision.odd_films import odd_films
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
 from bidsapp.vision.stretches import Stretch, cut
 from bidsapp.workflows.film_events import (
@@ -90,7 +90,7 @@ def plan_film(
     stretches = {film.run: film.stretch for film in runs}
     ends = {run: (last, stretches[run]) for run, last in last_named.items()}
     framing = framing_of(movie)
-    warnings += [*compare_ends(ends), *_odd_films(framing, runs)]
+    warnings += [*compare_ends(ends), *odd_films(framing, runs)]
     return FilmPlan(tuple(runs), framing, last_named, repetition_time, tuple(warnings))
 
 
@@ -165,39 +165,6 @@ def _cut(movie: spec.Movie, film_run: spec.FilmRun, stimuli: Path) -> Stretch:
         return cut(path, *where, movie.frame_rate, movie.other_rate)
     except InputError as error:
         raise InputError(f"run {film_run.run}: {error}") from error
-
-
-def _odd_films(framing: Framing, runs: Sequence[PlacedRun]) -> list[str]:
-    """Name films whose pictures are not what an analysis takes for granted."""
-    said = []
-    for path in dict.fromkeys(film.film for film in runs):
-        facts = film_facts(path)
-        width, height = framing.picture(facts.width, facts.height)
-        if facts.n_missing:
-            said.append(
-                f"{path.name} lacks {facts.n_missing} of {facts.n_frames} frames; the ones before "
-                "them are held"
-            )
-        if facts.pixel_aspect != 1:
-            said.append(
-                f"{path.name}: its pixels are not square ({facts.pixel_aspect:.3f} wide for 1 "
-                "high), so that networks see a squeezed picture; rewrite it with square ones"
-            )
-        if framing.crop and framing.crop > min(width, height):
-            said.append(
-                f"{path.name}: movie.crop {framing.crop} is more than its picture of {width} x "
-                f"{height} pixels; what lies beyond is black"
-            )
-    facts_of_all = [film_facts(film.film) for film in runs]
-    sizes = Counter((facts.width, facts.height) for facts in facts_of_all)
-    rates = Counter(film.stretch.shown_rate for film in runs)
-    if len(sizes) > 1:
-        named = ", ".join(f"{width} x {height}" for width, height in sizes)
-        said.append(f"the films of the runs differ in size: {named}")
-    if len(rates) > 1:
-        named = ", ".join(f"{float(rate):.5g}" for rate in rates)
-        said.append(f"the runs differ in frames a second: {named}")
-    return said
 
 
 def _usual(scans: Sequence[PreprocessedRun]) -> PreprocessedRun:

@@ -232,7 +232,7 @@ def test_bar_or_lines(
         (["pixels", "--frame-rate", "24"], 1, "Set --other-rate to by_time"),
         (["pixels", "--letterbox", "16", "16", "0", "0"], 1, "--letterbox takes 16 + 16 rows"),
         (["pixels", "--volumes", "9"], 1, "lasts 3.0 s, too short for 9 volumes"),
-        (["pixels", "--start-time", "500"], 1, "volumes come 20 s after it or later"),
+        (["pixels", "--start-time", "500"], 1, "volumes come 20 s or more after the last frame"),
         (["pixels", "--autocast", "bfloat16", "--device", "cpu"], 64, "is for GPUs"),
         (["pixels", "--device", "cuda:99"], 64, "'cuda:99' is not here"),
         (["resnet18-untrained", "--mem-gb", "0.01"], 64, "too little memory for one window"),
@@ -271,6 +271,20 @@ def test_events_and_broken_frames_are_told_in_options(
     films[0].write_bytes(data)
     words = ("pixels", "--film", films[0], "--max-damaged", "0")
     assert "allow more (--max-damaged)" in refused(extract, capsys, *words)[1]
+
+
+def test_what_is_odd_about_a_film_is_said(
+    extract: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    film = write_film(tmp_path / "fast.mkv", 0, n_frames=100, rate=50)
+    extract("pixels", "motionenergy", "--film", film, "--crop", "40", "--dry-run")
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        "fast.mkv: a crop of 40 is more than its picture of 32 x 32 pixels; what lies beyond is "
+        "black",
+        "the film has 50 frames a second, so that windows of several frames last 0.5 times as "
+        "long as at 25: motionenergy",
+    ]
 
 
 class NotWeights:

@@ -1,3 +1,4 @@
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -8,8 +9,10 @@ from scipy.stats import zscore
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rsa.rdm import euclidean_distance, to_square
-from bidsapp.vision.feature_tables import check_table, table_features
+from bidsapp.vision.feature_tables import check_table, table_features, table_span
 from bidsapp.vision.hemodynamics import canonical_hrf, interval_weights
+from bidsapp.vision.runs import PlacedRun, check_span
+from bidsapp.vision.stretches import Stretch
 
 VOLUMES = 2.0 * np.arange(30) + 1
 N_VOLUMES = (451, 441, 438, 488, 462, 439, 542, 338)
@@ -32,6 +35,13 @@ def table(tmp_path: Path) -> Path:
         light=rng.normal(100, 10, n),
         faces=rng.integers(0, 4, n),
     )
+
+
+@pytest.fixture
+def placed() -> PlacedRun:
+    """A run of which only the volumes matter."""
+    stretch = Stretch(Path("a.mkv"), 0, 1500, Fraction(25), Fraction(25))
+    return PlacedRun("1", stretch, np.array([0]), np.array([0.0]), VOLUMES)
 
 
 def test_features_are_scored_and_convolved(table: Path) -> None:
@@ -70,6 +80,35 @@ def test_volumes_that_no_row_reaches_are_undefined(table: Path) -> None:
     found = table_features(table, (), np.array([-1.0, 1.0, 79.0, 81.0]))
     np.testing.assert_array_equal(np.isnan(found).all(axis=1), [True, False, False, True])
     assert np.isnan(euclidean_distance(found)).sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("first_s", "last_s", "said"),
+    [
+        (0, 60, []),
+        (2, 57, []),
+        (15, 60, ["run 1: 6 volumes come over a TR before the first row of t.tsv, which begins"]),
+        (0, 45, ["run 1: 6 volumes come over a TR after the last row of t.tsv, which ends at"]),
+    ],
+)
+def test_tables_that_begin_late_or_end_early_are_said(
+    tmp_path: Path, placed: PlacedRun, first_s: float, last_s: float, said: list[str]
+) -> None:
+    half = (last_s - first_s) / 2
+    path = write(
+        tmp_path / "t.tsv", onset=[first_s, first_s + half], duration=[half, half], x=[1.0, 2.0]
+    )
+    found = check_span(table_span(path, ()), str(path), placed, 2.0, 20.0)
+    assert len(found) == len(said)
+    assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
+
+
+def test_tables_that_leave_volumes_without_features_are_refused(
+    tmp_path: Path, placed: PlacedRun
+) -> None:
+    path = write(tmp_path / "t.tsv", onset=[0, 5], duration=[5, 5], x=[1.0, 2.0])
+    with pytest.raises(InputError, match=r"t\.tsv, run 1: 15 of 30 .* which ends at 10\.0 s"):
+        check_span(table_span(path, ()), str(path), placed, 2.0, 20.0)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def films(real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[s
         name = f"fg_av_ger_seg{number}.mkv"
         (tmp_path / name).touch()
         films[name] = FilmFacts(n_frames, 0, Fraction(25), 1280, 720, 1.0, name)
-    for module in ("bidsapp.vision.stretches", "bidsapp.workflows.film"):
+    for module in ("bidsapp.vision.stretches", "bidsapp.vision.odd_films"):
         monkeypatch.setattr(f"{module}.film_facts", lambda path: films[path.name])
     return films
 
@@ -175,6 +175,6 @@ def test_pictures_that_are_odd_are_said(real, analysis, films, tmp_path):
         " lacks 12 of 22008 frames; the ones before them are held",
         ": its pixels are not square (1.422 wide for 1 high), so that networks see a squeezed "
         "picture; rewrite it with square ones",
-        ": movie.crop 720 is more than its picture of 720 x 576 pixels; what lies beyond is black",
+        ": a crop of 720 is more than its picture of 720 x 576 pixels; what lies beyond is black",
         "the films of the runs differ in size: 1280 x 720, 720 x 576",
     ]

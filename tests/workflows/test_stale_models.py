@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_study import RUNS, TinyStudy, movie, write_analysis
+from tiny_study import RUNS, VOLUMES, TinyStudy, movie, write_analysis
 
 from bidsapp.analysis.spec import read_analysis
 from bidsapp.cli.parser import parse
@@ -90,6 +90,25 @@ def test_warnings_of_the_plan_are_kept(small, moviersa):
     plan = plan_models(settings, analysis, find_inputs(settings, analysis, everyone=True))
     make_models(settings, analysis, plan, small.root / "logs")
     assert plan_warnings(settings, analysis) == plan.warnings == told
+
+
+def test_a_table_that_ends_early_is_told_or_refused(small, moviersa):
+    """As a film that does: volumes are 2 s apart and know of what was shown 20 s before."""
+    table = small.stimuli / "ratings_run-2.tsv"
+    head, *rows = table.read_text().splitlines()
+
+    def keep(until_s: float) -> None:
+        kept = [row for row in rows if float(row.split("\t")[0]) < until_s]
+        table.write_text("\n".join([head, *kept]) + "\n")
+
+    keep(2.0 * VOLUMES - 10)
+    told = moviersa(*small.arguments("stimulus", "--dry-run"))
+    assert told.status == 0
+    assert "run 2: 3 volumes come over a TR after the last row of ratings_run-2.tsv" in told.out
+    keep(2.0 * VOLUMES - 30)
+    told = moviersa(*small.arguments("stimulus", "--dry-run"))
+    assert told.status == 1
+    assert f"ratings_run-2.tsv, run 2: 4 of {VOLUMES} volumes come 20 s or more after" in told.err
 
 
 def test_weights_without_a_published_digest_are_digested_themselves(small, tmp_path):
