@@ -10,6 +10,7 @@ from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.model_recipe import Recipe
+from bidsapp.vision.networks.versions import library_versions
 from bidsapp.vision.runs import PlacedRun
 
 METHOD = 2
@@ -27,7 +28,9 @@ def made_from(
     That is the film's content, its frames and the volumes on the scanner's clock, what of each
     frame is seen, the response, what is approximated, the method, and the catalogue's entry with
     the digest of its checkpoint. Names of films, and frames that no window holds, are no part of
-    it; nor are batches, threads and devices, which change rounding alone.
+    it; nor are batches, threads and devices, which change rounding alone. Where no checkpoint fixes
+    a network, the libraries that draw its weights are named with their versions; a trained network
+    is not made again for a new version, which its sidecar names.
 
     Parameters
     ----------
@@ -49,6 +52,7 @@ def made_from(
         "framing": _framing(recipe.framing, film, entry.input.size),
         "weights": _weights(entry, weights_dir),
         "model": entry.model_dump(mode="json", exclude=_WORDING),
+        **_drawn_by(entry),
     } | ({} if how.is_exact else approximated)
 
 
@@ -56,6 +60,12 @@ def rounded(times: Floats) -> list[float]:
     """Return times in seconds, shape (n,), without what changes no RDM."""
     values: list[float] = (times.round(_DECIMALS) + 0.0).tolist()  # no negative zero
     return values
+
+
+def _drawn_by(entry: ModelEntry) -> dict[str, Any]:
+    """Name what draws random weights; nothing where there are none."""
+    versions = library_versions(entry) if entry.checkpoint is None else {}
+    return {"drawn_by": versions} if versions else {}
 
 
 def _weights(entry: ModelEntry, weights_dir: Path | None) -> str | None:

@@ -19,6 +19,7 @@ from bidsapp.vision.features import Projections, extract, scratch_bytes
 from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import Network, layer_units
+from bidsapp.vision.networks.versions import library_versions
 from bidsapp.vision.progress import Progress
 from bidsapp.vision.projection import sparse_projection
 from bidsapp.vision.runs import PlacedRun
@@ -39,7 +40,7 @@ class ModelRDMs:
     rdms
         Layer to float32 (n_pairs,), the upper triangle row by row.
     notes
-        For the sidecar: frames, and how far an approximation is off.
+        For the sidecar: frames, libraries, and how far an approximation is off.
     """
 
     entry: ModelEntry
@@ -93,7 +94,8 @@ def model_rdms(
     for entry in entries:
         rdms = _rdms(entry, responses.pop(entry.name), projections)
         compared = {"Approximation": _compare(how, rdms, exact[entry.name])} if exact else {}
-        yield ModelRDMs(entry, rdms, {**notes, **compared})
+        libraries = {"Libraries": library_versions(entry)}
+        yield ModelRDMs(entry, rdms, {**notes, **libraries, **compared})
 
 
 def share_decoding(

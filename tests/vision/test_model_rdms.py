@@ -20,6 +20,7 @@ from bidsapp.vision.hemodynamics import canonical_hrf
 from bidsapp.vision.model_rdms import ModelRDMs, model_rdms, share_decoding
 from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.networks.loading import load_network
+from bidsapp.vision.networks.versions import library_versions
 from bidsapp.vision.runs import PlacedRun, check_windows, nominal_frames
 from bidsapp.vision.stretches import cut
 
@@ -179,6 +180,37 @@ def test_approximations_are_part_of_what_rdms_are_made_from(film: PlacedRun) -> 
     digests = [made_from(ENTRIES[0], film, other, None) for other in others]
     assert all(digest != plain for digest in digests)
     assert digests[0] != digests[1] != digests[2]
+
+
+@pytest.mark.parametrize(
+    ("name", "libraries", "is_drawn"),
+    [
+        ("timm:test_resnet:layer1@seed0", {"torch", "timm"}, True),
+        ("resnet18-untrained", {"torch", "torchvision"}, True),
+        ("mae-base", {"torch", "timm"}, False),
+        ("tinymotionnet-k400", {"torch"}, False),
+        ("pixels", set(), False),
+    ],
+)
+def test_versions_count_where_they_draw_the_weights(
+    film: PlacedRun,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    libraries: set[str],
+    is_drawn: bool,
+) -> None:
+    entry = find_model(name)
+    assert set(library_versions(entry)) == libraries
+    as_it_is = made_from(entry, film, Recipe(), None)
+    monkeypatch.setattr("bidsapp.vision.networks.versions.version", lambda _: "99.0+cu1")
+    assert library_versions(entry) == dict.fromkeys(libraries, "99.0")
+    assert (made_from(entry, film, Recipe(), None) != as_it_is) == is_drawn
+
+
+def test_the_sidecar_names_libraries(film: PlacedRun, tmp_path: Path) -> None:
+    found = made(film, tmp_path)
+    assert found[0].notes["Libraries"] == {}
+    assert found[1].notes["Libraries"] == library_versions(ENTRIES[1])
 
 
 def test_broken_frames_are_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

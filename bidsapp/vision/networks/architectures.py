@@ -12,10 +12,14 @@ from bidsapp.vision.networks import layouts
 
 @dataclass(frozen=True)
 class Architecture:
-    """How a network is built, from an entry's options, and how its checkpoints are laid out."""
+    """How a network is built, from an entry's options, and how its checkpoints are laid out.
+
+    ``libraries`` are those by whose code its numbers, or the weights that a seed draws, may change.
+    """
 
     build: Callable[..., nn.Module]
     layout: layouts.Layout = layouts.as_stored
+    libraries: tuple[str, ...] = ("torch",)
 
 
 def _of(module: str, name: str, **fixed: object) -> Callable[..., nn.Module]:
@@ -29,21 +33,24 @@ def _of(module: str, name: str, **fixed: object) -> Callable[..., nn.Module]:
 
 
 _HERE = "bidsapp.vision.networks"
+_TORCHVISION, _TIMM = ("torch", "torchvision"), ("torch", "timm")
 _video = partial(_of, f"{_HERE}.video_vit", "VideoViT")
 
 ARCHITECTURES: dict[str, Architecture] = {
     "resnet18": Architecture(
-        _of("torchvision.models", "resnet18", weights=None), layouts.classifier
+        _of("torchvision.models", "resnet18", weights=None), layouts.classifier, _TORCHVISION
     ),
     "tinymotionnet": Architecture(_of(f"{_HERE}.optic_flow", "TinyMotionNet"), layouts.motion),
-    "flowresnet18": Architecture(_of(f"{_HERE}.optic_flow", "FlowResNet18"), layouts.classifier),
-    "mae": Architecture(_of(f"{_HERE}.image_vit", "image_vit"), layouts.transformer),
+    "flowresnet18": Architecture(
+        _of(f"{_HERE}.optic_flow", "FlowResNet18"), layouts.classifier, _TORCHVISION
+    ),
+    "mae": Architecture(_of(f"{_HERE}.image_vit", "image_vit"), layouts.transformer, _TIMM),
     "dinov2": Architecture(
-        _of(f"{_HERE}.image_vit", "image_vit", layer_scale=True), layouts.dinov2
+        _of(f"{_HERE}.image_vit", "image_vit", layer_scale=True), layouts.dinov2, _TIMM
     ),
     "videomae": Architecture(_video(position="sinusoid"), layouts.transformer),
     "mvd": Architecture(_video(position="sincos3d"), layouts.transformer),
     "maest": Architecture(_video(position="separate"), layouts.transformer),
-    "pixels": Architecture(_of(f"{_HERE}.lowlevel", "Pixels")),
-    "motionenergy": Architecture(_of(f"{_HERE}.lowlevel", "MotionEnergy")),
+    "pixels": Architecture(_of(f"{_HERE}.lowlevel", "Pixels"), libraries=()),
+    "motionenergy": Architecture(_of(f"{_HERE}.lowlevel", "MotionEnergy"), libraries=()),
 }
