@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from skimage.color import rgb2gray
-from skimage.registration import optical_flow_tvl1
 from skimage.transform import downscale_local_mean
 
 from bidsapp.dataset.derivatives import read_json
@@ -19,6 +18,7 @@ from bidsapp.reports.figures import Moment, moment_pairs
 from bidsapp.reports.outputs import Outputs, read_columns
 from bidsapp.reports.page import Block, Notes, listed
 from bidsapp.vision.decoding import Damage, decode
+from bidsapp.vision.flow import optic_flow
 from bidsapp.vision.stretches import Stretch, cut
 
 COLUMNS = ("mode", "component", "sign", "rank", "run", "onset_a", "onset_b", "loading")
@@ -95,8 +95,7 @@ class _Film:
         if len(frames) < 2:
             raise InputError(f"{stretch.path} cannot be decoded at frame {here.first}")
         per_second = float(stretch.file_rate) if stretch.by_time else rate
-        down, right = optical_flow_tvl1(*(rgb2gray(frame) for frame in frames))
-        flow = np.stack([right, down], axis=-1) * per_second / frames[0].shape[1]
+        flow = optic_flow(*map(rgb2gray, frames)) * per_second / frames[0].shape[1]
         minutes, seconds = divmod(round(index / rate + first_s, 1), 60)
         return Moment(frames[0], flow, f"{minutes:.0f}:{seconds:04.1f}")
 

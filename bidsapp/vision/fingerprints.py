@@ -29,8 +29,8 @@ def made_from(
     frame is seen, the response, what is approximated, the method, and the catalogue's entry with
     the digest of its checkpoint. Names of films, and frames that no window holds, are no part of
     it; nor are batches, threads and devices, which change rounding alone. Where no checkpoint fixes
-    a network, the libraries that draw its weights are named with their versions; a trained network
-    is not made again for a new version, which its sidecar names.
+    a network, the libraries that draw its weights, or compute flow, are named with their versions;
+    a trained network is not made again for a new version, which its sidecar names.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def made_from(
         "framing": _framing(recipe.framing, film, entry.input.size),
         "weights": _weights(entry, weights_dir),
         "model": entry.model_dump(mode="json", exclude=_WORDING),
-        **_drawn_by(entry),
+        **_libraries(entry),
     } | ({} if how.is_exact else approximated)
 
 
@@ -62,10 +62,10 @@ def rounded(times: Floats) -> list[float]:
     return values
 
 
-def _drawn_by(entry: ModelEntry) -> dict[str, Any]:
-    """Name what draws random weights; nothing where there are none."""
+def _libraries(entry: ModelEntry) -> dict[str, Any]:
+    """Name the libraries whose versions decide about a model; nothing where none do."""
     versions = library_versions(entry) if entry.checkpoint is None else {}
-    return {"drawn_by": versions} if versions else {}
+    return {"libraries": versions} if versions else {}
 
 
 def _weights(entry: ModelEntry, weights_dir: Path | None) -> str | None:

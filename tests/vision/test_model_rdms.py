@@ -189,6 +189,7 @@ def test_approximations_are_part_of_what_rdms_are_made_from(film: PlacedRun) -> 
         ("resnet18-untrained", {"torch", "torchvision"}, True),
         ("mae-base", {"torch", "timm"}, False),
         ("tinymotionnet-k400", {"torch"}, False),
+        ("opticflow", {"scikit-image"}, True),
         ("pixels", set(), False),
     ],
 )

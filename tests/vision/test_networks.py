@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from bidsapp.errors import InputError, UsageError
@@ -104,6 +105,25 @@ def test_motion_energy_of_still_and_empty_pictures() -> None:
     assert still[0].mean() > 0.1
     assert still[4:].abs().max() < 1e-5
     assert bank(torch.full((1, 16, 96, 96), 0.7)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (2, 0), (-1, 3)])
+def test_optic_flow_of_a_shifted_picture(shift: tuple[int, int]) -> None:
+    """Two windows of one smooth noise, so that all of the second is the first, moved."""
+    right, down = shift
+    rng = np.random.default_rng(0)
+    noise = gaussian_filter(rng.normal(size=(80, 80, 3)), (3, 3, 0))
+    noise = np.uint8(255 * (noise - noise.min()) / np.ptp(noise))
+    frames = [noise[8:72, 8:72], noise[8 - down : 72 - down, 8 - right : 72 - right]]
+    clip = torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+    entry = find_model("opticflow")
+    found = responses(load_network(entry, None), clip[None])
+    flow, speed = found["flow"].reshape(2, 16, 16), found["speed"].reshape(16, 16)
+    off = flow[:, 2:-2, 2:-2] - torch.tensor(shift).reshape(2, 1, 1)
+    assert off.abs().median() < 0.05
+    assert off.abs().max() < 0.5
+    assert speed[2:-2, 2:-2].median() == pytest.approx(np.hypot(right, down), abs=0.1)
+    assert layer_units(entry) == {"flow": 512, "speed": 256}
 
 
 def test_motion_energy_is_that_of_explicit_space_time_filters() -> None:

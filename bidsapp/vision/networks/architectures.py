@@ -53,4 +53,5 @@ ARCHITECTURES: dict[str, Architecture] = {
     "maest": Architecture(_video(position="separate"), layouts.transformer),
     "pixels": Architecture(_of(f"{_HERE}.lowlevel", "Pixels"), libraries=()),
     "motionenergy": Architecture(_of(f"{_HERE}.lowlevel", "MotionEnergy"), libraries=()),
+    "opticflow": Architecture(_of(f"{_HERE}.lowlevel", "OpticFlow"), libraries=("scikit-image",)),
 }

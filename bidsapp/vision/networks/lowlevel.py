@@ -2,9 +2,12 @@
 
 from math import pi
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pad
+
+from bidsapp.vision.flow import optic_flow
 
 
 class Pixels(nn.Module):
@@ -96,6 +99,33 @@ class EnergyBank(nn.Module):
             # cos(kx - wt) and sin(kx - wt), then the same with wt reversed
             energies += [_amplitude(a + b_, c - d), _amplitude(a - b_, c + d)]
         return torch.cat(energies, dim=1)
+
+
+class OpticFlow(nn.Module):
+    """Optic flow from a frame to the next, and its speed, as means over cells of 4 by 4 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.grey = Grey()
+        self.flow = nn.AvgPool2d(4)
+        self.speed = nn.AvgPool2d(4)
+
+    def forward(self, clips: Tensor) -> tuple[Tensor, Tensor]:
+        """Map clips (b, 2, 3, size, size) to flow, right and down, and speed, in pixels a frame.
+
+        They are (b, 2, size / 4, size / 4) and (b, 1, size / 4, size / 4).
+        """
+        moved = _flow(self.grey(clips))
+        return self.flow(moved), self.speed(moved.norm(dim=1, keepdim=True))
+
+
+def _flow(grey: Tensor) -> Tensor:
+    """Flow (b, 2, size, size) within each pair of (b, 2, size, size), computed without a GPU."""
+    if grey.is_meta:
+        return grey
+    pairs = grey.float().cpu().numpy()
+    found = np.stack([optic_flow(first, second) for first, second in pairs])
+    return torch.from_numpy(found).to(grey).permute(0, 3, 1, 2)
 
 
 def _spatial_filters(wavelength: int) -> Tensor:
