@@ -10,10 +10,13 @@ from xml.parsers import expat
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import Normalize
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.distance import squareform
 
 from bidsapp.reports.compact import compact
@@ -29,7 +32,7 @@ from bidsapp.reports.figures import (
     similarity_bars,
     unique_matrices,
 )
-from bidsapp.reports.style import described, model_looks, svg_text
+from bidsapp.reports.style import PALE, described, model_looks, svg_text
 from bidsapp.rsa.pairs import lagged_pairs
 
 Texts = Callable[[str], list[str]]
@@ -187,24 +190,52 @@ def test_models_look_different_and_keep_their_look() -> None:
 
 
 def squares(figure: Figure, n: int) -> list[np.ndarray]:
-    """Cut the matrices of a row, n pixels a side, out of the one picture."""
-    whole = figure.axes[0].images[0].get_array().filled(np.nan)
+    """Cut the matrices of a row, n pixels a side, out of the one picture: RGBA."""
+    whole = np.asarray(figure.axes[0].images[0].get_array())
     top, step = round(1.26 * n) - n, round(1.06 * n)
     return [whole[top : top + n, x : x + n] for x in range(0, whole.shape[1] - n + 1, step)]
+
+
+def coloured(figure: Figure, square: np.ndarray) -> np.ndarray:
+    """Colour values as the figure's colour bar says."""
+    colours = colormaps["cividis"].resampled(64).with_extremes(bad=PALE)
+    scale = Normalize(*figure.axes[1].get_ylim())
+    return colours(scale(np.ma.masked_invalid(square)), bytes=True)
 
 
 def test_rdm_grid_shows_each_matrix(svg_texts: Texts) -> None:
     n = 30
     rdm = np.random.default_rng(0).uniform(0, 2, n * (n - 1) // 2)
     figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, RobustPairs(26, 10), 26)
-    low, high = figure.axes[0].images[0].get_clim()
-    shown = squares(figure, n)
-    expected = squareform(np.clip(rdm, low, high))
-    off = ~np.eye(n, dtype=bool)
-    np.testing.assert_allclose(shown[0][off], expected[off])
-    np.testing.assert_allclose(shown[1][off], squareform(np.clip(2 - rdm, low, high))[off])
-    assert np.isnan(np.diag(shown[0])).all()
+    for shown, given in zip(squares(figure, n), (rdm, 2 - rdm), strict=True):
+        expected = squareform(given)
+        np.fill_diagonal(expected, np.nan)
+        np.testing.assert_array_equal(shown, coloured(figure, expected))
     assert {"FFA", "PPA", "59 s"} <= set(svg_texts(svg_text(figure, "rdms")))
+
+
+def picture_in(svg: str) -> np.ndarray:
+    """Return the pixels of the first picture in an SVG, RGBA."""
+    content = base64.b64decode(re.search(r"base64,([^\"]+)", svg)[1])
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGBA"))
+
+
+def test_no_pair_of_an_rdm_is_white_as_the_outside_is() -> None:
+    # Rounding decides whether a value is under the end of the scale: several are tried.
+    n = 40
+    for seed in range(4):
+        signal = gaussian_filter1d(np.random.default_rng(seed).normal(size=(2, 30, n)), 2.5)
+        pairs = np.triu_indices(n, 1)
+        rdms = {
+            str(number): (1 - np.corrcoef(its.T)[pairs]).astype(np.float32)  # as files hold them
+            for number, its in enumerate(signal)
+        }
+        picture = picture_in(svg_text(rdm_grid(rdms, np.arange(n) * 2.0), "rdms"))
+        top, step = round(1.26 * n) - n, round(1.06 * n)
+        white = (picture == 255).all(axis=-1)
+        assert white[:top].all()
+        for left in (0, step):
+            assert not white[top : top + n, left : left + n].any()
 
 
 def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
@@ -236,9 +267,9 @@ def test_a_long_rdm_is_averaged_without_undefined_pairs() -> None:
     square[5] = square[:, 5] = np.nan
     figure = rdm_grid({"FFA": square[np.triu_indices(n, 1)]}, np.arange(n) * 2.0)
     (shown,) = squares(figure, RDM_PIXELS)
-    assert shown.shape == (RDM_PIXELS, RDM_PIXELS)
-    assert shown[10, 20] == pytest.approx(square[20:22, 40:42].mean())
-    assert shown[2, 20] == pytest.approx(square[4, 40:42].mean())
+    assert shown.shape == (RDM_PIXELS, RDM_PIXELS, 4)
+    means = np.array([square[20:22, 40:42].mean(), square[4, 40:42].mean()])
+    np.testing.assert_array_equal(shown[[10, 2], 20], coloured(figure, means))
 
 
 def test_an_undefined_rdm_is_still_a_figure(svg_texts: Texts) -> None:

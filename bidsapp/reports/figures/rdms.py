@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
-from matplotlib.colors import Colormap
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.spatial.distance import squareform
 
@@ -89,16 +90,14 @@ def rdm_grid(
     size = (columns * wide * scale + _SCALE_IN, (rows * high + _MARGIN * n) * scale)
     figure = Figure(figsize=size)
     axis = figure.add_axes((0, 0, 1 - _SCALE_IN / size[0], 1))
-    low, top = _common_scale(rdms)
-    mosaic = np.full((rows * high, columns * wide), low - 1.0)  # drawn white
+    colours = _colours(rdms)
+    mosaic = np.full((rows * high, columns * wide, 4), 255, np.uint8)  # white
     corners = [
         (row * high + high - n, column * wide) for row in range(rows) for column in range(columns)
     ]
     for (y, x), square in zip(corners, squares.values(), strict=False):
-        mosaic[y : y + n, x : x + n] = np.clip(square, low, top)
-    picture = axis.imshow(
-        mosaic, cmap=_heat(), vmin=low, vmax=top, interpolation="none", aspect="auto"
-    )
+        mosaic[y : y + n, x : x + n] = colours.to_rgba(np.ma.masked_invalid(square), bytes=True)
+    axis.imshow(mosaic, interpolation="none", aspect="auto")
     axis.set(xlim=(-0.5, columns * wide - 0.5), ylim=(rows * high + _MARGIN * n, -0.5))
     axis.set_axis_off()
     side = _Side(float(onsets_s[0]), float(onsets_s[-1]), n, -(-len(onsets_s) // pixels))
@@ -116,7 +115,7 @@ def rdm_grid(
     beside = figure.add_axes(
         ((size[0] - _SCALE_IN + 0.1) / size[0], 1 - height, 0.012, height * 0.86)
     )
-    figure.colorbar(picture, cax=beside, label=f"dissimilarity ({measure})")
+    figure.colorbar(colours, cax=beside, label=f"dissimilarity ({measure})")
     return figure
 
 
@@ -148,17 +147,13 @@ def _cross(corner: tuple[int, int], side: _Side, volume: int) -> Iterator[Line]:
     yield ((x + at, y), (x + at, y + side.n))
 
 
-def _common_scale(rdms: Mapping[str, Floats]) -> tuple[float, float]:
+def _colours(rdms: Mapping[str, Floats]) -> ScalarMappable:
+    """Return the colours of all matrices; what lies beyond their ends has those of the ends."""
     values = np.concatenate([rdm[np.isfinite(rdm)] for rdm in rdms.values()] or [np.empty(0)])
-    if values.size == 0:
-        return 0.0, 2.0
-    low, high = np.percentile(values, [1, 99])
-    return float(low), float(high)
-
-
-def _heat() -> Colormap:
+    low, high = np.percentile(values, [1, 99]) if values.size else (0.0, 2.0)
     # Few colours keep pages small, and with grey and white fit a palette.
-    return colormaps["cividis"].resampled(64).with_extremes(bad=PALE, under="white")
+    heat = colormaps["cividis"].resampled(64).with_extremes(bad=PALE)
+    return ScalarMappable(Normalize(float(low), float(high)), heat)
 
 
 def _thumbnail(square: Floats, pixels: int) -> Floats:
