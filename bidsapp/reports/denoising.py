@@ -2,14 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from bidsapp.dataset.derivatives import read_json, sidecar
-from bidsapp.dataset.textfiles import read_tsv
 from bidsapp.errors import InputError
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.figures import autocorrelation, carpet_plot
-from bidsapp.reports.outputs import Outputs, read_columns
+from bidsapp.reports.outputs import Outputs, read_columns, read_numbers
 from bidsapp.reports.page import Block, Notes, Table, listed
 
 _COSINE = re.compile("cosine_?[0-9]+", re.IGNORECASE)
@@ -59,9 +61,12 @@ def carpet_blocks(outputs: Outputs, participant: str, album: Album) -> Iterator[
     movie = outputs.analysis.movie
     found = outputs.run_tables(participant, movie.task, [run.run for run in movie.runs], "carpet")
     for place, (run, path) in enumerate(found.items()):
-        table = read_tsv(path)
-        voxels = [str(name) for name in table if str(name).endswith(" after")]
-        if not voxels or "onset" not in table or table.empty:
+        try:
+            table, voxels = _carpet(path)
+        except InputError as error:
+            yield Notes((str(error),))
+            continue
+        if not voxels:
             yield Notes((f"{album.relative(path)} holds no voxels: nothing to draw.",))
             continue
         yield album.picture(
@@ -76,6 +81,19 @@ def carpet_blocks(outputs: Outputs, participant: str, album: Album) -> Iterator[
             source=path,
             folded="" if place == 0 else f"Voxels of run {run}, before and after",
         )
+
+
+def _carpet(path: Path) -> tuple[pd.DataFrame, list[str]]:
+    """Read a carpet's table and the names of its voxels, none where it has no rows."""
+    always = ["onset", "censored"]
+    table = read_numbers(path, [*always, "framewise_displacement"])
+    before, after = (
+        [str(name).removesuffix(end) for name in table if str(name).endswith(end)]
+        for end in (" before", " after")
+    )
+    if before != after or table[always].isna().any(axis=None):
+        raise InputError(f"{path} is cut short; run the participant level again")
+    return table, [] if table.empty else after
 
 
 def autocorrelation_block(outputs: Outputs, participant: str, album: Album) -> Iterator[Block]:

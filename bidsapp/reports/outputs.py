@@ -202,6 +202,18 @@ def read_columns(path: Path, names: Sequence[str]) -> pd.DataFrame:
     )
 
 
+def read_numbers(path: Path, names: Sequence[str]) -> pd.DataFrame:
+    """Read a table that holds numbers alone and must have some columns.
+
+    Raises
+    ------
+    InputError
+        As `read_columns` does.
+    """
+    table = read_columns(path, names)
+    return table.apply(_numbers, path=path)
+
+
 def _numbers(column: "pd.Series[Any]", path: Path) -> "pd.Series[Any]":
     try:
         return pd.to_numeric(column)

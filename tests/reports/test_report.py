@@ -14,9 +14,12 @@ import pytest
 
 from bidsapp.dataset.derivatives import OutputTree
 from bidsapp.errors import InputError
+from bidsapp.reports.blocks import Album
+from bidsapp.reports.denoising import carpet_blocks
 from bidsapp.reports.extras import comparator_tables
 from bidsapp.reports.facts import read_facts
-from bidsapp.reports.page import Table
+from bidsapp.reports.outputs import Outputs
+from bidsapp.reports.page import Picture, Table
 from bidsapp.reports.report import RunFacts, group_report, participant_report
 
 VOID = {"meta", "link", "br", "img", "hr"}
@@ -258,6 +261,32 @@ def test_what_a_participant_lacks_is_said_for_both_levels(lean, facts) -> None:
     group = check(group_report(ours.tree, ours.analysis, facts))
     assert "No similarity table: not in the group." in group.text
     assert "Fewer than two participants" in group.text
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text.replace("censored", "cut", 1), "lacks the column 'censored'"),
+        (lambda text: text.replace("framewise_", "", 1), "lacks the column 'framewise_displ"),
+        (lambda text: text.replace("onset", "time", 1), "lacks the column 'onset'"),
+        (lambda text: re.sub(r"\S+$", "high", text, count=1), "that is no number"),
+        (lambda text: text[: text.rstrip().rindex("\n") + 4], "is cut short"),
+        (lambda text: text[: text.index(" after")], "is cut short"),
+        (lambda _: "", "is no table"),
+    ],
+    ids=["censored", "displacement", "onset", "word", "row", "heading", "empty"],
+)
+def test_an_odd_table_of_voxels_costs_its_figure_alone(blank, change, said: str) -> None:
+    for run in ("1", "2"):
+        blank.write_carpet("01", run)
+    entities = {"sub": "01", "ses": "movie", "task": "movie", "run": "1", "desc": "carpet"}
+    path = blank.tree.path("participant_stats", **entities)
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+    root = blank.tree.root
+    outputs = Outputs(blank.tree, blank.analysis, "T1w")
+    first, second = carpet_blocks(outputs, "01", Album(root, lambda name: root / f"{name}.svg"))
+    assert said in first.sentences[0]
+    assert isinstance(second, Picture)
 
 
 def test_an_unreadable_anatomy_is_an_error(made_up, facts, tmp_path: Path) -> None:
