@@ -102,6 +102,9 @@ def similarity_blocks(
     if not bars["r_mean"].notna().any():
         yield Notes((f"{album.relative(source)} holds no similarity: nothing to draw.",))
         return
+    absent = tuple(_without_values(bars, analysis))
+    if absent:
+        yield Notes(absent)
     for place, fit in enumerate(analysis.fits):
         for name, regions in analysis.region_sets.items():
             ours = bars[(bars["fit"] == fit) & bars["roi"].isin(regions)]
@@ -121,6 +124,50 @@ def similarity_blocks(
                 source=source,
                 folded="" if place == 0 else f"The same with the fit {fit}: {name} regions",
             )
+
+
+def bars_legend(bars: pd.DataFrame, over: str, spread: str, dots: str) -> str:
+    """Say what bars, error bars and dots are; error bars only where there are any."""
+    said = [f"Bars: mean over {over}", f"error bars: {spread}", f"dots: {dots}"]
+    if not bars["r_sd"].notna().any():
+        del said[1]
+    return f"{'; '.join(said)}."
+
+
+def _without_values(bars: pd.DataFrame, analysis: Analysis) -> Iterator[str]:
+    """Name regions and models that have no similarity at all: nobody's region, a failed model."""
+    there = bars[bars["r_mean"].notna()]
+    for what, column, names in (
+        ("region", "roi", analysis.region_names),
+        ("model", "model", analysis.models),
+    ):
+        absent = [name for name in names if name not in set(there[column])]
+        if absent:
+            yield f"Without any similarity, and so not drawn: {what} {listed(absent)}."
+
+
+def notes_table(table: pd.DataFrame, analysis: Analysis, source: str) -> Table:
+    """Return each note of a table of similarity, the most frequent first, and what has it."""
+    groups = [its for _, its in table.groupby("note", sort=False)]
+    return Table(
+        header=("note", "rows", "regions", "models"),
+        rows=tuple(
+            (
+                str(its["note"].iloc[0]),
+                str(len(its)),
+                _which(its["roi"], analysis.region_names),
+                _which(its["model"], analysis.models),
+            )
+            for its in sorted(groups, key=len, reverse=True)
+        ),
+        caption="Notes in the similarity table",
+        source=source,
+    )
+
+
+def _which(there: Iterable[str], names: Sequence[str]) -> str:
+    known = set(there)
+    return "all" if known.issuperset(names) else listed(name for name in names if name in known)
 
 
 def _described(

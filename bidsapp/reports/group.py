@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from bidsapp.analysis.spec import Analysis, Mode
+from bidsapp.analysis.spec import Mode
 from bidsapp.errors import InputError
 from bidsapp.reports.between_models import comparison_blocks, component_blocks, unique_blocks
 from bidsapp.reports.blocks import (
     Album,
+    bars_legend,
     mean_tables,
     methods_section,
     modes_text,
+    notes_table,
     section,
     settings_section,
     similarity_blocks,
@@ -140,16 +142,12 @@ class _Page:
         yield Text(modes_text(modes) + _TO_READ[RECOMMENDED in modes])
         # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
         bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == RECOMMENDED))
-        legend = (
-            f"Bars: mean over participants; error bars: {ERROR_BARS[self.facts.error_bars]}; dots: "
-            "participants. Grey band: noise "
-            "ceiling from the mean of the other (lower) to all (upper) participants; dashed line: "
-            f"noise ceiling as in the paper.{_stars(bars, modes)}"
-        )
+        spread = ERROR_BARS[self.facts.error_bars]
+        drawn = bars_legend(bars, "participants", spread, "participants")
+        legend = f"{drawn}{_ceilings(bars)}{_stars(bars, modes)}"
         points, unread = self._points()
-        said = (*unread, *_without_values(bars, self.outputs.analysis))
-        if said:
-            yield Notes(said)
+        if unread:
+            yield Notes(unread)
         analysis = self.outputs.analysis
         yield from similarity_blocks(
             self.album, analysis, bars, points, path, legend, self.facts.error_bars
@@ -251,27 +249,18 @@ class _Page:
 
     def notes(self) -> Iterator[Block]:
         path, table = self._similarity()
-        counts = table["note"].dropna().value_counts()
-        yield Table(
-            header=("note", "rows"),
-            rows=tuple((str(note), str(count)) for note, count in counts.items()),
-            caption="Notes in the similarity table",
-            source=self.album.relative(path),
-        )
+        yield notes_table(table, self.outputs.analysis, self.album.relative(path))
 
 
-def _without_values(bars: pd.DataFrame, analysis: Analysis) -> Iterator[str]:
-    """Name regions and models that have no similarity at all: nobody's region, a failed model."""
-    there = bars[bars["r_mean"].notna()]
-    if there.empty:
-        return
-    for what, column, names in (
-        ("region", "roi", analysis.region_names),
-        ("model", "model", analysis.models),
-    ):
-        absent = [name for name in names if name not in set(there[column])]
-        if absent:
-            yield f"Without any similarity, and so not drawn: {what} {listed(absent)}."
+def _ceilings(bars: pd.DataFrame) -> str:
+    """Say what band and line are, as far as they are drawn."""
+    band = (
+        " Grey band: noise ceiling from the mean of the other (lower) to all (upper) participants."
+    )
+    line = " Dashed line: noise ceiling as in the paper."
+    has = bars[list(CEILINGS)].notna().any()
+    both = has["ceiling_lower"] and has["ceiling_upper"]
+    return (band if both else "") + (line if has["ceiling_paper"] else "")
 
 
 def _stars(bars: pd.DataFrame, modes: Sequence[Mode]) -> str:

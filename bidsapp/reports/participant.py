@@ -8,9 +8,11 @@ import pandas as pd
 
 from bidsapp.reports.blocks import (
     Album,
+    bars_legend,
     mean_tables,
     methods_section,
     modes_text,
+    notes_table,
     section,
     settings_section,
     similarity_blocks,
@@ -64,7 +66,7 @@ def participant_sections(
         section("Quality", page.quality),
         page.denoising(),
         section("Dissimilarity matrices", page.rdms),
-        section("Similarity", page.similarity),
+        section("Similarity", page.similarity, page.notes),
         *page.extras(),
         methods_section(outputs.analysis, facts, "participant"),
         settings_section(facts),
@@ -214,10 +216,16 @@ class _Page:
         analysis = self.outputs.analysis
         both = " Robust is what to read." if len(analysis.modes) > 1 else ""
         yield Text(modes_text(analysis.modes) + both)
-        legend = "Bars: mean over the runs left out; error bars: SD over runs; dots: runs."
+        legend = bars_legend(bars, "the runs left out", "SD over runs", "runs")
         yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
+
+    def notes(self) -> Iterator[Block]:
+        path = self.outputs.participant_path(self.participant, "similarity")
+        table = read_columns(path, ("roi", "model", "note"))
+        if table["note"].notna().any():
+            yield notes_table(table, self.outputs.analysis, self.album.relative(path))
 
     def extras(self) -> Iterator[Section]:
         """Return the sections of what is off unless asked for."""

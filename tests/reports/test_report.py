@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -347,7 +348,12 @@ def test_pages_of_one_mode_speak_of_it_alone(lean, facts, mode: str) -> None:
 
 def test_a_group_of_one_says_that_there_are_no_tests(lean, facts) -> None:
     ours = replace(lean, participants=("01",)).write()
+    path = ours.tree.path("group_stats", task="movie", desc="similarity")
+    table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    needs_two = ["r_sd", "ceiling_paper", "ceiling_lower", "ceiling_upper"]
+    table.assign(**dict.fromkeys(needs_two, "n/a")).to_csv(path, sep="\t", index=False)
     page = check(group_report(ours.tree, ours.analysis, facts))
+    assert "Bars: mean over participants; dots: participants. A star" in page.text
     assert "Fewer than two participants: there are no tests and no noise ceilings." in page.text
     assert "similarity-atlas-ols.svg" in page.text
 
@@ -371,6 +377,21 @@ def test_a_region_of_nobody_and_a_failed_model_are_named_and_the_rest_is_drawn(l
     assert f"Without any similarity, and so not drawn: model {failed}." in page.text
     assert f"has no layers of {failed}." in page.text
     assert len(page.svgs) == 1 + 2 + 1 + 1  # bars, matrices of two modes, paths, lags
+
+
+def test_a_participants_page_names_what_has_no_similarity_and_why(lean, facts) -> None:
+    lean.table("01", "similarity", pd.DataFrame(columns=["mode"]))
+    path = lean.tree.path(
+        "participant_stats", sub="01", ses="movie", task="movie", desc="similarity"
+    )
+    table = lean.similarity(np.random.default_rng(0)).assign(note="n/a")
+    gone = table["roi"] == "hV4"
+    table["r"] = table["r"].astype(object).mask(gone, "n/a")
+    table.loc[gone, "note"] = "region missing"
+    table.to_csv(path, sep="\t", index=False)
+    page = check(participant_report(lean.tree, "01", lean.analysis, facts, None))
+    assert "Without any similarity, and so not drawn: region hV4." in page.text
+    assert f"note rows regions models region missing {gone.sum()} hV4 all" in page.text
 
 
 @pytest.mark.parametrize(

@@ -160,8 +160,10 @@ def _legend(figure: Figure, looks: Mapping[str, Look], bars: pd.DataFrame) -> No
         Patch(facecolor=look.colour, hatch=look.hatch, linewidth=0, label=model)
         for model, look in looks.items()
     ]
-    if "ceiling_paper" in bars and bars["ceiling_paper"].notna().any():
+    there = {name for name in bars if bars[name].notna().any()}
+    if there.issuperset(("ceiling_lower", "ceiling_upper")):
         handles.append(Patch(facecolor=PALE, label="noise ceiling, lower to upper"))
+    if "ceiling_paper" in there:
         handles.append(
             Line2D(
                 [], [], color=INK, linewidth=1, linestyle=(0, (4, 2)), label="noise ceiling, paper"
