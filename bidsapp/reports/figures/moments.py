@@ -13,7 +13,7 @@ from bidsapp.arrays import Floats
 from bidsapp.reports.style import INK, STYLE, WIDTH_IN, new_figure
 
 _ARROWS_ACROSS = 7
-_LONGEST = 0.2  # of a frame's width: the arrow of the fastest cell in the figure
+_LONGEST = 0.12  # of a frame's width, within a cell: the arrow of the fastest in the figure
 _SHORTEST = 0.02  # likewise; slower cells have none
 _GAP = 0.1  # between two pairs, of a frame's width
 
@@ -86,7 +86,7 @@ def _draw(axis: Axes, moment: Moment, fastest: float) -> None:
             color="white",
             edgecolor=INK,
             linewidth=0.5,
-            width=0.018,
+            width=0.013,
             headwidth=4,
             headlength=4,
             headaxislength=3.5,
