@@ -51,6 +51,7 @@ STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # a name may hold a dollar sign
     "legend.frameon": False,
     "legend.fontsize": 7.5,
+    "legend.handlelength": 2.8,  # shows a whole dash beside a marker
     "hatch.linewidth": 0.6,
     "hatch.color": "white",
     "figure.facecolor": "white",
@@ -73,12 +74,15 @@ class Look:
 
 
 def model_looks(models: Sequence[str]) -> dict[str, Look]:
-    """Give each model its look by its place in the analysis; hatches tell the later ones apart."""
+    """Give each model its look by its place in the analysis; hatches tell the later ones apart.
+
+    Markers too: a model of one layer is drawn by its marker alone.
+    """
     return {
         model: Look(
             COLOURS[place % len(COLOURS)],
             HATCHES[place // len(COLOURS) % len(HATCHES)],
-            MARKERS[place % len(MARKERS)],
+            MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
         )
         for place, model in enumerate(models)
     }

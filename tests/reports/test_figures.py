@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import Normalize
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
@@ -186,6 +187,7 @@ def test_models_look_different_and_keep_their_look() -> None:
     models = [f"m{i}" for i in range(20)]
     looks = model_looks(models)
     assert len({(look.colour, look.hatch) for look in looks.values()}) == 20
+    assert len({(look.colour, look.marker) for look in looks.values()}) == 20
     assert model_looks(models[:5]) == {model: looks[model] for model in models[:5]}
 
 
@@ -287,6 +289,30 @@ def test_lag_curve_draws_each_model_in_each_region() -> None:
     np.testing.assert_allclose(
         [line.get_ydata() for line in lines], [[0.06, 0.07, 0.08], [0.09, 0.10, 0.11]]
     )
+
+
+def test_the_lowest_lag_curve_of_each_column_names_the_times() -> None:
+    regions = [f"R{i}" for i in range(8)]  # six columns
+    figure = lag_curve(
+        pd.concat([LAGS.assign(roi=name) for name in regions]), regions, model_looks("a")
+    )
+    named = [axis.xaxis.get_tick_params()["labelbottom"] for axis in figure.axes[:8]]
+    assert named == [False, False, *[True] * 6]
+
+
+@pytest.mark.parametrize("n_models", [3, 6, 12])
+@pytest.mark.parametrize("n_regions", [1, 4, 6])
+def test_labels_of_matrices_are_within_the_figure(n_models: int, n_regions: int) -> None:
+    models, regions = [f"m{i}" for i in range(n_models)], [f"R{i}" for i in range(n_regions)]
+    rows = [(region, *pair) for region in regions for pair in permutations(models, 2)]
+    table = pd.DataFrame(rows, columns=["roi", "control", "target"]).assign(r_mean=0.02)
+    figure = unique_matrices(table, regions, models)
+    FigureCanvasAgg(figure).draw()
+    labels = [figure.axes[-1].yaxis.label, *figure.texts, figure._supxlabel, figure._supylabel]
+    for label in labels:
+        box = label.get_window_extent()
+        assert 0 <= box.x0 < box.x1 <= figure.bbox.x1, label.get_text()
+        assert 0 <= box.y0 < box.y1 <= figure.bbox.y1, label.get_text()
 
 
 def test_autocorrelation_averages_runs_and_names_extremes() -> None:

@@ -23,7 +23,7 @@ def lag_curve(table: pd.DataFrame, regions: Sequence[str], looks: Mapping[str, L
     rows = -(-max(len(regions), 1) // columns)
     figure = new_figure(WIDTH_IN, 0.5 + 1.5 * rows)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for axis, region in zip(axes.ravel(), regions, strict=False):
+    for place, (axis, region) in enumerate(zip(axes.ravel(), regions, strict=False)):
         for model, look in looks.items():
             its = table[(table["roi"] == region) & (table["model"] == model)].sort_values(
                 "min_lag_s"
@@ -39,6 +39,7 @@ def lag_curve(table: pd.DataFrame, regions: Sequence[str], looks: Mapping[str, L
             )
         axis.axhline(0, color=INK, linewidth=0.6)
         axis.set_title(region)
+        axis.tick_params(labelbottom=place + columns >= len(regions))  # of each column, the lowest
     for axis in axes.ravel()[len(regions) :]:
         axis.set_visible(False)
     handles = [

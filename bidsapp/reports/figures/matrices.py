@@ -46,13 +46,13 @@ def unique_matrices(table: pd.DataFrame, regions: Sequence[str], models: Sequenc
             _write_values(axis, grids[region], top)
     for axis in axes.ravel()[len(regions) :]:
         axis.set_visible(False)
-    figure.supxlabel("target: the model that is asked what it adds", fontsize=8)
-    figure.supylabel("control: the model whose prediction is taken out first", fontsize=8)
+    figure.supxlabel("target (asked what it adds)", fontsize=8)
+    figure.supylabel("control (taken out first)", fontsize=8)
     if picture is not None:
         figure.colorbar(
             picture,
             ax=list(axes.ravel()),
-            label="unique similarity (Pearson r with the residual)",
+            label="unique similarity (r)",
             shrink=min(1.0, 1.8 / rows),
             aspect=16,
             pad=0.01,
