@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from bidsapp.analysis.tasks import FilmRun
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Bools, Floats
 from bidsapp.dataset.derivatives import RDMFile, read_rdms
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.figures import RDM_PIXELS, RobustPairs, rdm_grid
 from bidsapp.reports.outputs import Outputs
 from bidsapp.reports.page import Block, Notes, Picture, Table, listed
 from bidsapp.rsa.pairs import lag_in_volumes
+from bidsapp.rsa.rdm import volume_defined
 
 MEASURES = {"correlation": "1 − r", "euclidean": "Euclidean distance", "cosine": "1 − cosine"}
 FOLDED_PIXELS = RDM_PIXELS // 2
@@ -69,7 +70,7 @@ class Matrices:
         regions = [name for name in analysis.region_names if name in known]
         absent = [name for name in analysis.region_names if name not in known]
         shared = _shared_from(content.onsets_s, film_run.shared_with_next_s)
-        robust = self._robust(content.onsets_s, shared)
+        robust = self._robust(content, shared)
         measure = MEASURES[analysis.dissimilarity.brain]
         pixels = FOLDED_PIXELS if folded else RDM_PIXELS
         return album.picture(
@@ -87,15 +88,15 @@ class Matrices:
             folded=f"Matrices of run {run}" if folded else "",
         )  # fmt: skip
 
-    def _robust(self, onsets_s: Floats, shared_from: int | None) -> RobustPairs | None:
+    def _robust(self, rdms: RDMFile, shared_from: int | None) -> RobustPairs | None:
         """Say which pairs of a run the mode robust keeps; None without it."""
         spec = self.outputs.analysis.robust
-        if "robust" not in self.outputs.analysis.modes or len(onsets_s) < 2:
+        if "robust" not in self.outputs.analysis.modes or len(rdms.onsets_s) < 2:
             return None
-        kept = shared_from if spec.trim_shared_film else None
+        end = shared_from if spec.trim_shared_film else None
         return RobustPairs(
-            n_volumes=len(onsets_s) if kept is None else kept,
-            min_lag=lag_in_volumes(spec.min_lag_s, _spacing(onsets_s)),
+            kept=np.flatnonzero(_defined(rdms)[:end]),
+            min_lag=lag_in_volumes(spec.min_lag_s, _spacing(rdms.onsets_s)),
         )
 
     def _lines(self, robust: RobustPairs | None, shared_from: int | None) -> str:
@@ -109,7 +110,8 @@ class Matrices:
             )
         if shared_from is not None:
             cross = " The dashed cross marks the film that the next run shows again"
-            trimmed = robust is not None and robust.n_volumes == shared_from
+            spec = self.outputs.analysis.robust
+            trimmed = robust is not None and spec.trim_shared_film
             cross += "; what lies beyond it is left out of robust too." if trimmed else "."
         return near + cross
 
@@ -118,17 +120,17 @@ def _spacing(onsets_s: Floats) -> float:
     return float(np.median(np.diff(onsets_s))) if len(onsets_s) > 1 else float("nan")
 
 
+def _defined(rdms: RDMFile) -> Bools:
+    """Tell which volumes every region that is not missing defines."""
+    each = [volume_defined(rdm) for rdm in rdms.rdms]
+    defined: Bools = np.all([its if its.any() else ~its for its in each], axis=0)
+    return defined
+
+
 def _undefined(rdms: RDMFile) -> str:
     """Count volumes without a pattern, most over regions that have any."""
-    n = len(rdms.onsets_s)
-    rows, columns = np.triu_indices(n, 1)
-    counts = []
-    for rdm in rdms.rdms:
-        defined = np.isfinite(rdm)
-        seen = np.zeros(n, dtype=bool)
-        seen[rows[defined]] = seen[columns[defined]] = True
-        counts.append(int(n - seen.sum()))
-    partly = [count for count in counts if count < n]
+    counts = [int(np.sum(~volume_defined(rdm))) for rdm in rdms.rdms]
+    partly = [count for count in counts if count < len(rdms.onsets_s)]
     return str(max(partly, default=0))
 
 

@@ -208,7 +208,9 @@ def coloured(figure: Figure, square: np.ndarray) -> np.ndarray:
 def test_rdm_grid_shows_each_matrix(svg_texts: Texts) -> None:
     n = 30
     rdm = np.random.default_rng(0).uniform(0, 2, n * (n - 1) // 2)
-    figure = rdm_grid({"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, RobustPairs(26, 10), 26)
+    figure = rdm_grid(
+        {"FFA": rdm, "PPA": 2 - rdm}, np.arange(n) * 2.0 + 1, RobustPairs(np.arange(26), 10), 26
+    )
     for shown, given in zip(squares(figure, n), (rdm, 2 - rdm), strict=True):
         expected = squareform(given)
         np.fill_diagonal(expected, np.nan)
@@ -244,7 +246,8 @@ def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
     n, trimmed, lag = 100, 20, 10
     kept = lagged_pairs(n, lag, trim_end=trimmed)
     rdm = np.ones(n * (n - 1) // 2)
-    figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, RobustPairs(n - trimmed, lag), n - trimmed)
+    robust = RobustPairs(np.arange(n - trimmed), lag)
+    figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, robust, n - trimmed)
     lines, cross = (its.get_segments() for its in figure.axes[0].collections)
     top = round(1.26 * n) - n
     lags = sorted(abs((y - top) - x) for (x, y), _ in lines)
@@ -255,7 +258,28 @@ def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
     assert max(max(x, y - top) for _, (x, y) in lines) == pytest.approx(end)
 
 
-@pytest.mark.parametrize("robust", [None, RobustPairs(30, 0), RobustPairs(30, 16)])
+def test_lines_bend_where_volumes_are_censored() -> None:
+    n, lag = 60, 6
+    defined = ~np.isin(np.arange(n), [0, 20, 21, 22, 40])
+    pairs = lagged_pairs(n, lag, defined=defined)
+    rdm = np.ones(n * (n - 1) // 2)
+    figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, RobustPairs(pairs.kept, lag))
+    top = round(1.26 * n) - n
+    lines = figure.axes[0].collections[0].get_segments()
+    near, _, far, _ = (np.subtract(line, (0, top)) for line in lines)
+    assert len(near) < len(pairs.kept) / 2
+    rows, columns = (its[pairs.index] for its in np.triu_indices(n, 1))
+    for row in pairs.kept[: len(pairs.kept) - lag]:
+        ours = columns[rows == row]
+        # Between the last pixel on one side of a line and the first on the other.
+        assert np.interp(row, near[:, 1], near[:, 0]) == ours.min() - 0.5
+        if row <= far[-1, 1]:
+            assert np.interp(row, far[:, 1], far[:, 0]) == ours.max() + 0.5
+
+
+@pytest.mark.parametrize(
+    "robust", [None, RobustPairs(np.arange(30), 0), RobustPairs(np.arange(30), 16)]
+)
 def test_no_lines_where_robust_keeps_all_or_nothing(robust: RobustPairs | None) -> None:
     figure = rdm_grid({"FFA": np.ones(435)}, np.arange(30) * 2.0, robust)
     assert not figure.axes[0].collections

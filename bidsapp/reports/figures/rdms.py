@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from scipy.spatial.distance import squareform
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, Ints
 from bidsapp.reports.style import ACCENT, PALE, STYLE, WIDTH_IN
 
 RDM_PIXELS = 160  # per side; finer than this is averaged, to keep pages small
@@ -25,19 +25,19 @@ Line = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class RobustPairs:
-    """Pairs of a run that the mode robust keeps, where all volumes are defined.
+    """Pairs of a run that the mode robust keeps, as far as the brain's RDMs decide it.
 
-    Of the first ``n_volumes``, those that are ``min_lag`` volumes apart or more, also around the
-    ends: ``min_lag <= |i - j| <= n_volumes - min_lag``.
+    Of the volumes ``kept``, put end to end, those that are ``min_lag`` places apart or more, also
+    around the ends: ``min_lag <= |a - b| <= len(kept) - min_lag``.
     """
 
-    n_volumes: int
+    kept: Ints
     min_lag: int
 
     @property
     def parted(self) -> bool:
         """Whether some pairs are kept and others are not."""
-        return 0 < 2 * self.min_lag <= self.n_volumes
+        return 0 < 2 * self.min_lag <= len(self.kept)
 
 
 @dataclass(frozen=True)
@@ -131,12 +131,26 @@ def _name(
 
 def _cut(corner: tuple[int, int], side: _Side, robust: RobustPairs) -> Iterator[Line]:
     """Lines round the pairs that are kept: off the diagonal, and off the far corners."""
-    y, x = (edge - 0.5 for edge in corner)  # pixels are drawn around their numbers
-    n = robust.n_volumes / side.step
-    for volumes in (robust.min_lag - 0.5, robust.n_volumes - robust.min_lag + 0.5):
-        lag = volumes / side.step
-        yield ((x + lag, y), (x + n, y + n - lag))
-        yield ((x, y + lag), (x + n - lag, y + n))
+    origin = np.array(corner[::-1]) - 0.5  # pixels are drawn around their numbers
+    kept, lag = robust.kept, robust.min_lag
+    # A volume is from its number to the next: lines go through the middle of each row's last edge.
+    near = np.column_stack([kept[lag:], kept[:-lag] + 0.5])
+    near = np.vstack([near[0] - 0.5, near, near[-1] + (1, 1)])
+    far = np.column_stack([kept[-lag:] + 1, kept[:lag] + 0.5])
+    far = np.vstack([far[0] - 0.5, far])
+    for line in map(_without_midway, (near, far)):
+        across = origin + line / side.step
+        down = origin + line[:, ::-1] / side.step
+        yield [(x, y) for x, y in across]
+        yield [(x, y) for x, y in down]
+
+
+def _without_midway(line: Floats) -> Floats:
+    """Leave out points of a line where it goes straight on, to keep pages small."""
+    steps = np.diff(line, axis=0)
+    slopes = steps[:, 1] / steps[:, 0]
+    turns = np.r_[True, slopes[1:] != slopes[:-1], True]
+    return line[turns]
 
 
 def _cross(corner: tuple[int, int], side: _Side, volume: int) -> Iterator[Line]:
