@@ -38,6 +38,7 @@ REGION_COLUMNS = {
     "kind": "kind",
     "hemisphere": "hemisphere",
     "n_voxels": "voxels",
+    "flags": "flags",
     "peak_x": "peak x (mm)",
     "peak_y": "y",
     "peak_z": "z",
@@ -48,7 +49,6 @@ REGION_COLUMNS = {
     "peak_z_score": "z score",
     "coverage": "coverage",
     "fewest_voxels": "fewest voxels in a run",
-    "flags": "flags",
 }
 
 

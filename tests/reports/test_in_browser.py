@@ -202,3 +202,32 @@ def test_print_leaves_out_what_paper_cannot_do(group: Opened) -> None:
     group.page.emulate_media(media="print")
     assert not group.page.locator("nav").is_visible()
     assert group.page.locator("figure").first.is_visible()
+
+
+def test_no_table_is_wider_than_the_paper(either: Opened) -> None:
+    page = either.page
+    page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    page.wait_for_timeout(100)
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+
+
+def test_folded_tables_stand_off_their_frame_and_long_texts_are_not_a_word_a_line(
+    either: Opened,
+) -> None:
+    either.page.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
+    either.page.wait_for_timeout(100)
+    left, highest = either.page.evaluate(
+        """() => {
+            const edge = (element) => element.getBoundingClientRect().left;
+            const tables = [...document.querySelectorAll("details > .table")];
+            const rows = [...document.querySelectorAll("tbody tr")];
+            return [
+                Math.min(...tables.map((table) => edge(table) - edge(table.parentElement))),
+                Math.max(...rows.map((row) => row.offsetHeight)),
+            ];
+        }"""
+    )
+    assert left > 10
+    assert highest < 80
