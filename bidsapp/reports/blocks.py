@@ -44,14 +44,26 @@ class Album:
     place: Callable[[str], Path]
 
     def picture(
-        self, name: str, figure: Figure, *, alt: str, caption: str, source: Path, folded: str = ""
+        self,
+        name: str,
+        figure: Figure,
+        *,
+        alt: str,
+        caption: str,
+        source: Path,
+        others: Sequence[Path] = (),
+        folded: str = "",
     ) -> Picture:
-        """Save a figure as SVG, which says itself what it shows, and return it for the page."""
+        """Save a figure as SVG, which says itself what it shows, and return it for the page.
+
+        ``source`` and ``others`` are what it is drawn from; a ``*`` in one stands for several.
+        """
         svg = svg_text(figure, name)
         path = self.place(name)
-        told = f"{caption} Drawn from {self.relative(source)}."
+        sources = tuple(map(self.relative, (source, *others)))
+        told = f"{caption} Drawn from {listed(sources)}."
         write_text(path, XML + described(svg, alt, told))
-        return Picture(svg, alt, caption, self.relative(path), self.relative(source), folded)
+        return Picture(svg, alt, caption, self.relative(path), sources, folded)
 
     def relative(self, path: Path) -> str:
         """Return a path as the pages name it."""
@@ -85,6 +97,7 @@ def similarity_blocks(
     source: Path,
     legend: str,
     error_bars: ErrorBars = "sd",
+    of_points: Sequence[Path] = (),
 ) -> Iterator[Block]:
     """Draw similarity for each set of regions and fit, the first fit open and the others folded.
 
@@ -98,6 +111,8 @@ def similarity_blocks(
         What bars, error bars and dots are.
     error_bars
         Standard deviation or standard error.
+    of_points
+        Files of the points, where they are others than ``source``.
     """
     if not bars["r_mean"].notna().any():
         yield Notes((f"{album.relative(source)} holds no similarity: nothing to draw.",))
@@ -122,6 +137,7 @@ def similarity_blocks(
                 alt=_described(analysis, ours, name, regions, fit),
                 caption=f"Similarity of each model to the {name} regions, fit {fit}. {legend}",
                 source=source,
+                others=of_points,
                 folded="" if place == 0 else f"The same with the fit {fit}: {name} regions",
             )
 

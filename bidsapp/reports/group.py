@@ -149,8 +149,10 @@ class _Page:
         if unread:
             yield Notes(unread)
         analysis = self.outputs.analysis
+        task = analysis.movie.task
+        anybodys = self.outputs.anybodys(f"sub-*_task-{task}_desc-similarity_stats.tsv")
         yield from similarity_blocks(
-            self.album, analysis, bars, points, path, legend, self.facts.error_bars
+            self.album, analysis, bars, points, path, legend, self.facts.error_bars, [anybodys]
         )
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))

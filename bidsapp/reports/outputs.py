@@ -52,6 +52,10 @@ class Outputs:
             "participant_stats", sub=participant, ses=session, **entities
         )
 
+    def anybodys(self, name: str) -> Path:
+        """Return the pattern of every participant's files of a name, for what is drawn from all."""
+        return self.tree.root / "sub-*" / "**" / name
+
     def group_path(self, desc: str) -> Path:
         """Return where a group table is."""
         return self.tree.path("group_stats", task=self.analysis.movie.task, desc=desc)

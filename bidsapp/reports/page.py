@@ -71,7 +71,7 @@ class Picture:
     alt: str
     caption: str
     file: str
-    source: str
+    sources: tuple[str, ...]
     folded: str = ""
 
     @property

@@ -130,6 +130,7 @@ def quality_blocks(
         f"mean over its voxels; framed in orange where it is under {LOW_TSNR:g}, a dash where a "
         "region has no matrix in a run or the run is left out.",
         source=source,
+        others=[outputs.participant_path(participant, "runs")],
     )
     yield table_of(
         regions, f"Quality of each region in each run: all {len(regions)} rows",

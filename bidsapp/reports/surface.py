@@ -27,6 +27,7 @@ class _Maps:
     regions: Mapping[str, Floats]
     least: float
     told: str
+    files: tuple[Path, ...] = ()
 
 
 def surface_blocks(
@@ -68,7 +69,8 @@ def _functional(outputs: Outputs) -> _Maps:
         "where the regions of at least a fifth of the participants overlap, carried to "
         f"{outputs.analysis.functional.template}"
     )
-    return _Maps(overlap, _LEAST_OVERLAP, told)
+    name = f"*_space-{outputs.analysis.functional.template}_label-*_mask.nii.gz"
+    return _Maps(overlap, _LEAST_OVERLAP, told, (outputs.anybodys(name),))
 
 
 def _atlas(outputs: Outputs, folder: Path) -> _Maps:
@@ -119,4 +121,5 @@ def _drawn(
         f"mean r of the model with the highest, mode {mode}, fit {fit}. MNI and fsaverage part by "
         "some millimetres: for orientation only.",
         source=source,
+        others=maps.files,
     )  # fmt: skip

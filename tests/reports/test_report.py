@@ -188,11 +188,15 @@ def test_each_figure_is_a_file_too_and_names_an_existing_table(made_up, svg_text
         for figure in figures:
             svg = figure.read_text(encoding="utf-8")
             assert svg_texts(svg)
-            (source,) = re.findall(r"<desc>[^<]* Drawn from ([^<]+)\.</desc>", svg)
-            assert (root / source).exists()
+            (sources,) = re.findall(r"<desc>[^<]* Drawn from ([^<]+)\.</desc>", svg)
+            assert all(any(root.glob(source)) for source in sources.split(", "))
             assert figure.relative_to(root).as_posix() in text
-        for source in re.findall(r"drawn from <code>([^<]+)</code>", text):
-            assert (root / source).is_file()
+        for sources in re.findall(r" · drawn from (.+)</span>", text):
+            for source in re.findall(r"<code>([^<]+)</code>", sources):
+                assert any(root.glob(source))
+    bars = (root / "group/figures/similarity-atlas-ols.svg").read_text(encoding="utf-8")
+    assert "sub-*/**/sub-*_task-movie_desc-similarity_stats.tsv" in bars
+    assert "desc-runs_stats.tsv" in (root / "sub-01/figures/sub-01_quality.svg").read_text("utf-8")
 
 
 @pytest.mark.usefixtures("participant_page")
