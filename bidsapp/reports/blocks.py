@@ -230,9 +230,21 @@ def mean_tables(analysis: Analysis, bars: pd.DataFrame, source: str) -> Iterator
             )
 
 
-def methods_section(analysis: Analysis, facts: RunFacts, level: Level = "group") -> Section:
+def methods_section(
+    analysis: Analysis,
+    facts: RunFacts,
+    level: Level = "group",
+    n_participants: int | None = None,
+) -> Section:
     """Return the methods of this run, with the works cited."""
-    text = methods(analysis, facts.versions, facts.inputs, level)
+    text = methods(
+        analysis,
+        facts.versions,
+        facts.networks,
+        level,
+        space=facts.space,
+        n_participants=n_participants,
+    )
     paragraphs = [Text(plain(body), title) for title, body in text.paragraphs]
     return Section("Methods", (*paragraphs, References(references(text))))
 

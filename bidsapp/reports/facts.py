@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from bidsapp.errors import InputError
 from bidsapp.files import write_text
 from bidsapp.settings import ErrorBars
-from bidsapp.vision.catalogue import ClipInput
+from bidsapp.vision.catalogue import ModelEntry
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ class RunFacts:
         Sentences for the head of the page.
     space
         Space of the outputs, such as ``T1w``.
-    inputs
-        What each network is given, by the model's name, as far as known.
+    networks
+        Each network's entry, with the dissimilarity that was taken, by the model's name, as far as
+        known.
     error_bars
         Of the group's bars: standard deviation or standard error.
     input_runs
@@ -76,7 +77,7 @@ class RunFacts:
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     space: str = "T1w"
-    inputs: Mapping[str, ClipInput] = field(default_factory=dict)
+    networks: Mapping[str, ModelEntry] = field(default_factory=dict)
     error_bars: ErrorBars = "sd"
     input_runs: tuple[InputRun, ...] = ()
     errors: Mapping[str, str] = field(default_factory=dict)

@@ -66,7 +66,9 @@ def group_sections(
             page.notes,
         ),
         section("The paper's choices and these", page.choices),
-        methods_section(outputs.analysis, facts),
+        methods_section(
+            outputs.analysis, facts, n_participants=len(outputs.participants()) or None
+        ),
         settings_section(facts),
     )
 

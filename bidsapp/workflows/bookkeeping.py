@@ -20,7 +20,8 @@ from bidsapp.files import write_text
 from bidsapp.reports.facts import RunFacts
 from bidsapp.reports.methods import methods, renderings
 from bidsapp.settings import FMRIPREP, RAW, Settings, to_toml, versions
-from bidsapp.vision.catalogue import ClipInput, find_model
+from bidsapp.vision.catalogue import ModelEntry
+from bidsapp.workflows.models import model_entry
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,8 +48,13 @@ def _initialise(settings: Settings, analysis: Analysis) -> None:
         OutputTree(settings.output_dir).initialise(analysis, settings.full_space, sources)
 
 
-def log(settings: Settings, analysis: Analysis) -> Path:
+def log(settings: Settings, analysis: Analysis, n_participants: int | None = None) -> Path:
     """Save what is run and with what; return this run's own log folder.
+
+    Parameters
+    ----------
+    n_participants
+        Of the group, where that is known.
 
     Raises
     ------
@@ -57,11 +63,12 @@ def log(settings: Settings, analysis: Analysis) -> Path:
     """
     tree = OutputTree(settings.output_dir)
     time = f"{datetime.now(UTC):%Y%m%d-%H%M%S}_{uuid4().hex[:8]}"
+    citations = _citations(settings, analysis, n_participants)
     content = yaml.safe_dump(analysis.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
     texts = {
         "moviersa.toml": to_toml(settings),
         "analysis.yaml": content,
-        **{f"CITATION.{ending}": text for ending, text in _citations(settings, analysis)},
+        **{f"CITATION.{ending}": text for ending, text in citations},
     }
     with _clear_refusal():
         if settings.clean_workdir:
@@ -143,10 +150,18 @@ def _clear_refusal() -> Iterator[None]:
         ) from error
 
 
-def _citations(settings: Settings, analysis: Analysis) -> Iterable[tuple[str, str]]:
+def _citations(
+    settings: Settings, analysis: Analysis, n_participants: int | None
+) -> Iterable[tuple[str, str]]:
     """Return what this run did, in each format, by the ending of its file."""
-    inputs = _network_inputs(settings, analysis)
-    text = methods(analysis, _versions(settings), inputs, settings.level)
+    text = methods(
+        analysis,
+        _versions(settings),
+        _networks(settings, analysis),
+        settings.level,
+        space=settings.output_space,
+        n_participants=n_participants,
+    )
     return renderings(text).items()
 
 
@@ -157,9 +172,9 @@ def _versions(settings: Settings) -> dict[str, str]:
     return versions() | ({"fMRIPrep": fmriprep} if fmriprep else {})
 
 
-def _network_inputs(settings: Settings, analysis: Analysis) -> dict[str, ClipInput]:
+def _networks(settings: Settings, analysis: Analysis) -> dict[str, ModelEntry]:
     networks = [name for name in analysis.models if analysis.feature_table(name) is None]
-    return {name: find_model(name, settings.model_catalogue).input for name in networks}
+    return {name: model_entry(settings, analysis, name) for name in networks}
 
 
 def facts_of(settings: Settings, analysis: Analysis, warnings: tuple[str, ...]) -> RunFacts:
@@ -171,7 +186,7 @@ def facts_of(settings: Settings, analysis: Analysis, warnings: tuple[str, ...]) 
         versions=_versions(settings),
         warnings=warnings,
         space=settings.output_space,
-        inputs=_network_inputs(settings, analysis),
+        networks=_networks(settings, analysis),
         error_bars=settings.error_bars,
     )
 

@@ -36,7 +36,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
     warnings = (*_left_out(settings, brain_rdms), *without)
     for warning in warnings:
         LOGGER.warning("%s", warning)
-    log_dir = log(settings, analysis)
+    log_dir = log(settings, analysis, len(_counted(brain_rdms)))
     withdraw_group(settings, analysis)
     crashes = run_workflow(workflow, settings, log_dir, told=_NULL)
     if any(not step.endswith(".comparators") for step in crashes):
@@ -67,9 +67,14 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
     return {run: files for run, files in found.items() if files}
 
 
+def _counted(brain_rdms: Mapping[str, Mapping[str, Path]]) -> set[str]:
+    """Name the participants that have RDMs."""
+    return {label for files in brain_rdms.values() for label in files}
+
+
 def _left_out(settings: Settings, brain_rdms: Mapping[str, Mapping[str, Path]]) -> tuple[str, ...]:
     """Name participants that have a folder in OUTPUT_DIR and no RDMs there."""
-    counted = {label for files in brain_rdms.values() for label in files}
+    counted = _counted(brain_rdms)
     tree = OutputTree(settings.output_dir)
     return tuple(
         f"sub-{label} is left out: {tree.root} has no RDMs of it in space {settings.output_space}; "
@@ -86,7 +91,7 @@ def _lacking(
     if not analysis.comparators.methods:
         return {}
     known = comparator_tables(settings, analysis)
-    counted = {label for files in brain_rdms.values() for label in files}
+    counted = _counted(brain_rdms)
     return {
         f"sub-{label}": "its comparators are missing in OUTPUT_DIR, and it is left out of the "
         "group's: run the participant level for it again"
@@ -169,7 +174,7 @@ def _quality_files(
     """Name each participant's tables of runs and quality; none for one whose are not there."""
     tree, task = OutputTree(settings.output_dir), analysis.movie.task
     found = {}
-    for label in sorted({label for files in brain_rdms.values() for label in files}):
+    for label in sorted(_counted(brain_rdms)):
         paths = [
             tree.find("participant_stats", label, task=task, desc=desc)
             for desc in ("runs", "quality")

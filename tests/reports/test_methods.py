@@ -1,8 +1,10 @@
 """The methods text says what holds for the analysis, and no more."""
 
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,15 +12,15 @@ from bidsapp.analysis.spec import Analysis, changed, default_analysis, read_anal
 from bidsapp.reports.methods import methods, plain, references, renderings
 from bidsapp.reports.methods.wording import cite
 from bidsapp.reports.methods.works import works
-from bidsapp.settings import Level
+from bidsapp.settings import Level, make_settings
 from bidsapp.vision.catalogue import read_catalogue
+from bidsapp.workflows.bookkeeping import log
 
 VERSIONS = {"moviersa": "1.2.3", "nilearn": "0.14", "fMRIPrep": "23.2.1"}
 
 
 def methods_text(analysis: Analysis, versions: dict[str, str]) -> str:
-    inputs = {name: entry.input for name, entry in read_catalogue().items()}
-    return renderings(methods(analysis, versions, inputs))["md"]
+    return renderings(methods(analysis, versions, read_catalogue()))["md"]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,9 @@ def test_the_default_analysis_is_described(paper: Analysis) -> None:
         "within 12 to 15 mm", "80 voxels", "z = 3.1", "5 aCompCor components", "every fifth frame",
         "the cosine drifts that fMRIPrep gives runs of 128 s or more",
         "Frames were cropped to the central 720 pixels and resized to 224 pixels.",
-        "nearer than 20 s", "resnet18-imagenet", "non-negative least squares",
+        "nearer than 20 s", "The model resnet18-imagenet was computed", "non-negative least",
+        "The dissimilarity of two volumes was 1 less the Pearson correlation of a layer's",
+        "Kim and Park, 2011; Portugal et al., 1994",
         "1000 draws for ols, 200 draws for nnls and 1000 draws for ridge",
         "Nichols and Holmes, 2002",
     ):  # fmt: skip
@@ -63,7 +67,7 @@ def test_parts_not_used_are_not_mentioned(paper: Analysis) -> None:
         "Glover",
         "mode robust",
         "ridge",
-        "Lawson",
+        "Portugal",
         "censored",
         "smoothed within",
         "Power",
@@ -103,7 +107,8 @@ def test_what_is_asked_for_besides_is_described(paper: Analysis) -> None:
     )  # fmt: skip
     text = methods_text(asked, {**VERSIONS, "rsatoolbox": "0.3.2"})
     for part in (
-        "1 less the cosine between their patterns", "resnet18-imagenet (euclidean)",
+        "1 less the cosine between their patterns",
+        "The dissimilarity of two volumes was the Euclidean distance of a layer's responses",
         "Kendall's tau-a, the whitened correlation (Diedrichsen et al., 2021) and", "fit nnls",
         "rsatoolbox 0.3.2", "Spheres of 6 mm round every third voxel a side of the participant's "
         "regions", "resnet18-imagenet and resnet18-imagenet conv1", "Song, L., Smola",
@@ -142,7 +147,8 @@ def test_feature_tables_are_told_from_networks(paper: Analysis) -> None:
         {**paper.model_dump(mode="json"), "models": ["brightness"], "feature_tables": [table]}
     )
     text = methods_text(with_table, {})
-    assert "the models brightness (euclidean distance)" in text
+    assert "The model brightness was given as tables of features over time." in text
+    assert "was the Euclidean distance of a layer's or table's responses to them." in text
     assert "PyTorch" not in text
 
 
@@ -240,8 +246,10 @@ def test_each_work_of_the_latex_text_is_in_its_bibliography(paper: Analysis) -> 
     cited = set(re.findall(r"\\cite\{(\w+)\}", made["tex"]))
     entries = re.findall(r"^@(\w+)\{(\w+),$", made["bib"], flags=re.MULTILINE)
     assert cited == {key for _, key in entries} == set(text.cited)
-    assert {kind for kind, _ in entries} <= {"article", "inproceedings", "book", "unpublished"}
-    for content in (made["tex"], made["bib"]):
+    assert {kind for kind, _ in entries} == {"article", "inproceedings", "unpublished"}
+    comment, _, document = made["tex"].partition("\n")
+    assert comment.startswith("% pdfLaTeX or LuaLaTeX")
+    for content in (document, made["bib"]):
         bare = re.sub(r"\\[{}]", "", content)
         assert bare.count("{") == bare.count("}")
         assert not re.search(r"(?<!\\)[&%#]", content.replace(r"\usepackage", ""))
@@ -256,3 +264,108 @@ def test_approximations_are_told(paper: Analysis) -> None:
     told = methods_text(changed(paper, extraction=changes), {})
     assert "casting to bfloat16 and had layers of more units reduced to 5000 dimensions" in told
     assert "Li, P., Hastie, T. J." in told
+
+
+def test_the_space_of_the_outputs_is_named(paper: Analysis) -> None:
+    own = "the participant's own anatomical space (T1w)"
+    text = methods_text(paper, {})
+    for part in (f"carried into {own} as a point", f"MNI152NLin6Asym into {own} by linear"):
+        assert part in text
+    template = renderings(methods(paper, {}, {}, space="MNI152NLin2009cAsym"))["md"]
+    assert "own anatomical space" not in template
+    for part in ("carried into space", "MNI152NLin6Asym into space", "data were taken in space"):
+        assert f"{part} MNI152NLin2009cAsym" in template
+    same = renderings(methods(paper, {}, {}, space="MNI152NLin6Asym"))["md"]
+    assert "a published centre in MNI152NLin6Asym was taken;" in same
+    assert "resampled in MNI152NLin6Asym by linear" in same
+
+
+def test_a_single_participant_is_not_said_to_be_tested(paper: Analysis) -> None:
+    text = renderings(methods(paper, {}, {}, n_participants=1))["md"]
+    for part in ("t-test", "sign-flip", "Bonferroni", "Benjamini", "95%", "Nili", "Schütt"):
+        assert part not in text, part
+    assert "There was one participant" in text
+    assert "p\\_null is the share of scores" in text
+    several = renderings(methods(paper, {}, {}, n_participants=2))["md"]
+    assert several == renderings(methods(paper, {}, {}))["md"]
+
+
+def test_networks_of_the_run_are_cited_and_no_other(paper: Analysis) -> None:
+    text = methods_text(paper.model_copy(update={"models": ("mae-base", "mvd-base-k400")}), {})
+    assert (
+        "Networks are described in He et al., 2022 (mae-base); Wang et al., 2023 (mvd-base-k400)."
+    ) in text
+    assert "The models mae-base and mvd-base-k400 were computed" in text
+    assert "He, K., Chen, X." in text
+    for absent in ("Deep residual learning", "VideoMAE", "DINOv2", "TorchVision"):
+        assert absent not in text
+    for name, entry in read_catalogue().items():
+        known = [work for work in works().values() if entry.architecture in work.architectures]
+        assert known or name == "pixels", name
+
+
+def test_dissimilarities_that_differ_are_told_apart(paper: Analysis) -> None:
+    content = paper.model_dump(mode="json")
+    content["models"] = ["pixels", "mae-base", "dinov2-base"]
+    content["dissimilarity"] = {"models": {"pixels": "euclidean"}}
+    assert (
+        "was 1 less the Pearson correlation of a layer's responses to them; for pixels, the "
+        "Euclidean distance of them."
+    ) in methods_text(Analysis.model_validate(content), {})
+
+
+def test_the_dataset_is_cited_where_it_is_the_one_analysed(paper: Analysis) -> None:
+    for part in ("Hanke et al., 2014, Hanke et al., 2016 and Sengupta et al., 2016", "160093"):
+        assert part in methods_text(paper, {})
+    other = methods_text(paper.model_copy(update={"name": "another"}), {})
+    assert "Hanke" not in other
+    assert "Sengupta" not in other
+
+
+def test_the_product_measure_is_cited(paper: Analysis) -> None:
+    text = methods_text(paper.model_copy(update={"models": ("pixels", "mae-base")}), {})
+    assert "product measure (Hoffman, 1960)" in text
+    assert "Hoffman," not in methods_text(paper, {})
+
+
+ODD = 'naïve ÅÉ — “q” ≥ ≤ × ~ ^ {x} \\cmd #1 $ % & _ | < > " ² − µ α Ω ς Α ł € e\u0301 → Ж 日本'
+
+
+def test_names_beyond_latin_are_commands_or_are_declared(paper: Analysis) -> None:
+    made = renderings(methods(paper.model_copy(update={"name": ODD}), {}, {}))["tex"]
+    assert r"$\geq$ $\leq$ $\times$" in made
+    assert r"$\alpha$ $\Omega$ $\varsigma$ A" in made
+    assert "é →" in made
+    assert r"\DeclareUnicodeCharacter{65E5}{[U+65E5]}" in made
+    assert "DeclareUnicodeCharacter" not in renderings(methods(paper, {}, {}))["tex"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no TeX here")
+def test_the_latex_text_compiles(paper: Analysis, tmp_path: Path) -> None:
+    networks = read_catalogue()
+    ours = paper.model_copy(update={"name": ODD, "models": tuple(networks)})
+    made = renderings(methods(ours, VERSIONS, networks))
+    for ending in ("tex", "bib"):
+        (tmp_path / f"CITATION.{ending}").write_text(made[ending], encoding="utf-8")
+    pdflatex = ("pdflatex", "-interaction=nonstopmode", "-halt-on-error", "CITATION")
+    for command in (pdflatex, ("bibtex", "CITATION"), pdflatex, pdflatex):
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+    assert b"undefined" not in done.stdout
+    assert b"Missing character" not in (tmp_path / "CITATION.log").read_bytes()
+
+
+def test_a_run_writes_what_it_did(paper: Analysis, tmp_path: Path) -> None:
+    given = {
+        "bids_dir": tmp_path, "output_dir": tmp_path / "out", "work_dir": tmp_path / "work",
+        "level": "group", "output_space": "MNI152NLin2009cAsym",
+        "nprocs": 1, "omp_nthreads": 1, "mem_gb": 1.0,
+    }  # fmt: skip
+    content = paper.model_dump(mode="json")
+    content["models"] = ["pixels", "mae-base"]
+    content["dissimilarity"] = {"models": {"pixels": "euclidean"}}
+    analysis = Analysis.model_validate(content)
+    text = (log(make_settings(given), analysis, 1) / "CITATION.md").read_text(encoding="utf-8")
+    for part in ("space MNI152NLin2009cAsym", "There was one participant", "He et al., 2022",
+                 "for mae-base, 1 less the Pearson"):  # fmt: skip
+        assert part in text, part

@@ -359,6 +359,8 @@ def test_a_group_of_one_says_that_there_are_no_tests(lean, facts) -> None:
     page = check(group_report(ours.tree, ours.analysis, facts))
     assert "Bars: mean over participants; dots: participants. A star" in page.text
     assert "Fewer than two participants: there are no tests and no noise ceilings." in page.text
+    assert "There was one participant, and therefore no test over participants" in page.text
+    assert "sign-flip test (every flip" not in page.text
     assert "similarity-atlas-ols.svg" in page.text
 
 

@@ -17,14 +17,16 @@ _COMPARATORS: dict[Comparator, str] = {
 }
 _FITS: dict[Fit, str] = {
     "ols": "ordinary least squares",
-    "nnls": "non-negative least squares ({nnls})",
+    "nnls": "non-negative least squares by block principal pivoting ({nnls}; {exchange})",
     "ridge": "ridge regression whose penalty was chosen by leaving out each training run in turn",
 }
 
 
 def similarity(analysis: Analysis) -> str:
     """Say how models are fitted to the brain, in each mode."""
-    fits = words([_FITS[fit].format(nnls=cite("nnls")) for fit in analysis.fits])
+    fits = words(
+        [_FITS[fit].format(nnls=cite("nnls"), exchange=cite("exchange")) for fit in analysis.fits]
+    )
     sentences = [
         "For each participant, region and model, the brain's dissimilarities in one run were "
         "predicted from those of the model's layers with weights learned on the other runs, by "
@@ -76,7 +78,7 @@ def unique(analysis: Analysis) -> str:
         "that of the control. Controls fitted with ridge or non-negative weights leave a part of "
         "what they could explain to the target; ordinary least squares do not. The variance that "
         "all models explain together, by ordinary least squares, was shared among them by the "
-        "product measure."
+        f"product measure ({cite('product_measure')})."
     )
 
 
@@ -109,8 +111,13 @@ def searchlight(analysis: Analysis) -> str:
     )
 
 
-def statistics(analysis: Analysis) -> str:
-    """Say what was tested over participants."""
+def statistics(analysis: Analysis, n_participants: int | None) -> str:
+    """Say what was tested over participants; of a single one nothing but the null."""
+    if n_participants == 1:
+        return (
+            "There was one participant, and therefore no test over participants, no interval and "
+            f"no noise ceiling. {_null(analysis)}"
+        ).strip()
     return (
         "Over participants, correlations were averaged, and tested on their Fisher z values with "
         "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
@@ -140,7 +147,7 @@ def _null(analysis: Analysis) -> str:
     if not made:
         return ""
     return (
-        "Each mean correlation was also compared, one-sided, with those of models shifted in time: "
+        "Each mean correlation was compared, one-sided, with those of models shifted in time: "
         "the dissimilarity matrices of all models were shifted circularly, each run by its own "
         "number of volumes, at least 20 from either end, all fits were repeated, and p_null is the "
         f"share of scores at least as high, the observed one among them ({words(made)}; "

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from bidsapp.analysis.processing import COSINES_FROM_S
 from bidsapp.analysis.spec import Analysis, Censor, Dissimilarity, Extraction, Movie
-from bidsapp.reports.methods.wording import called, cite, ordinal, words
-from bidsapp.vision.catalogue import ClipInput
+from bidsapp.reports.methods.wording import called, cite, counted, ordinal, place, were, words
+from bidsapp.reports.methods.works import works
+from bidsapp.vision.catalogue import ModelEntry
 
 _DISTANCE: dict[Dissimilarity, str] = {
     "correlation": "1 less the Pearson correlation of",
@@ -14,7 +15,7 @@ _DISTANCE: dict[Dissimilarity, str] = {
 }
 
 
-def brain(analysis: Analysis) -> str:
+def brain(analysis: Analysis, space: str) -> str:
     """Say how voxels were denoised and compared."""
     denoise = analysis.denoise
     removed = ["an intercept"]
@@ -39,10 +40,11 @@ def brain(analysis: Analysis) -> str:
         else ""
     )
     return (
-        f"{smoothed}From each voxel of a region, run by run, {words(removed)} were regressed out "
-        f"in one step; residuals were {scaled}. {_censoring(denoise.censor)}The "
-        f"dissimilarity of two volumes of a run was {_DISTANCE[analysis.dissimilarity.brain]} "
-        f"their patterns over the region's voxels ({cite('rsa')})."
+        f"Movie data were taken in {place(space)}. {smoothed}From each voxel of a region, run by "
+        f"run, {words(removed)} were regressed out in one step; residuals were {scaled}. "
+        f"{_censoring(denoise.censor)}The dissimilarity of two volumes of a run was "
+        f"{_DISTANCE[analysis.dissimilarity.brain]} their patterns over the region's voxels "
+        f"({cite('rsa')})."
     )
 
 
@@ -70,7 +72,7 @@ def _censoring(censor: Censor) -> str:
     )
 
 
-def models(analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str, ClipInput]) -> str:
+def models(analysis: Analysis, versions: Mapping[str, str], known: Mapping[str, ModelEntry]) -> str:
     """Say how models saw the film, and how their responses were compared."""
     movie = analysis.movie
     placed = (
@@ -78,31 +80,59 @@ def models(analysis: Analysis, versions: Mapping[str, str], inputs: Mapping[str,
         if movie.frame_timing == "events"
         else "by the film's nominal frame rate"
     )
-    framed = _framing(movie)
     networks = [name for name in analysis.models if analysis.feature_table(name) is None]
     tables = [table for name in analysis.models if (table := analysis.feature_table(name))]
     sentences = []
     if networks:
         sentences.append(
-            f"The models {words(networks)} were computed with {called('PyTorch', versions)} "
-            f"({cite('torch')}) on every {ordinal(movie.frame_step)} frame, frames being placed "
-            f"in time {placed}.{framed} Volumes were compared within each of their layers."
+            f"The {counted('model', networks)} {were(networks)} computed with "
+            f"{called('PyTorch', versions)} ({cite('torch')}) on every "
+            f"{ordinal(movie.frame_step)} frame, frames being placed in time {placed}."
+            f"{_framing(movie)}"
         )
-    if windows := _windows({name: inputs[name] for name in networks if name in inputs}):
-        sentences.append(windows)
+    entries = {name: known[name] for name in networks if name in known}
+    sentences += [said for said in (_sources(entries), _windows(entries)) if said]
     if networks and not analysis.extraction.is_exact:
         sentences.append(_approximations(analysis.extraction))
-    if analysis.dissimilarity.models:
-        others = [f"{name} ({kind})" for name, kind in analysis.dissimilarity.models.items()]
-        sentences.append(f"Another dissimilarity than the catalogue's had {words(others)}.")
     if tables:
-        named = words([f"{table.name} ({table.dissimilarity} distance)" for table in tables])
-        sentences.append(f"Given as tables of features over time were the models {named}.")
+        names = [table.name for table in tables]
+        sentences.append(
+            f"The {counted('model', names)} {were(names)} given as tables of features over time."
+        )
     sentences.append(
         f"Features were convolved with the canonical double-gamma response ({cite('spm')}) over "
         f"{movie.hrf_s:g} s and read at the volumes' times."
     )
+    kinds = {name: entry.dissimilarity for name, entry in entries.items()}
+    kinds |= {table.name: table.dissimilarity for table in tables}
+    what = "a layer's or table's" if tables else "a layer's"
+    if told := _dissimilarities(kinds | analysis.dissimilarity.models, what):
+        sentences.append(told)
     return " ".join(sentences)
+
+
+def _sources(entries: Mapping[str, ModelEntry]) -> str:
+    """Name the works that describe the networks; nothing where none is known."""
+    described: dict[str, list[str]] = {}
+    for name, entry in entries.items():
+        kind = entry.architecture.split(":")[0]  # the library, of a network of another library
+        keys = [cite(key) for key, work in works().items() if kind in work.architectures]
+        if keys:
+            described.setdefault(words(keys), []).append(name)
+    told = "; ".join(f"{its} ({words(names)})" for its, names in described.items())
+    return f"Networks are described in {told}." if told else ""
+
+
+def _dissimilarities(kinds: Mapping[str, Dissimilarity], what: str) -> str:
+    """Say how volumes were compared within a layer: in most models, and in which otherwise."""
+    alike: dict[Dissimilarity, list[str]] = {}
+    for name, kind in kinds.items():
+        alike.setdefault(kind, []).append(name)
+    if not alike:
+        return ""
+    most, *others = sorted(alike, key=lambda kind: -len(alike[kind]))
+    but = "".join(f"; for {words(alike[kind])}, {_DISTANCE[kind]} them" for kind in others)
+    return f"The dissimilarity of two volumes was {_DISTANCE[most]} {what} responses to them{but}."
 
 
 def _approximations(extraction: Extraction) -> str:
@@ -143,10 +173,10 @@ def _framing(movie: Movie) -> str:
     )
 
 
-def _windows(inputs: Mapping[str, ClipInput]) -> str:
+def _windows(entries: Mapping[str, ModelEntry]) -> str:
     """Say in one sentence which networks are given several frames at once; nothing if none is."""
     alike: dict[str, list[str]] = {}
-    for name, its in inputs.items():
+    for name, its in ((name, entry.input) for name, entry in entries.items()):
         if its.window > 1:
             frames = (
                 f"{its.window} consecutive frames"

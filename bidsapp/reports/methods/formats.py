@@ -1,6 +1,7 @@
 """The one methods text as Markdown, HTML, LaTeX and BibTeX."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from html import escape
 
@@ -16,10 +17,20 @@ _TEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "−": "$-$",
-    "²": r"\textsuperscript{2}",
+    '"': r"\symbol{34}",
+    **{
+        "−": "$-$",
+        "±": r"$\pm$",
+        "×": r"$\times$",
+        "·": r"$\cdot$",
+        "µ": r"$\mu$",
+        "√": r"$\surd$",
+    },
+    **{"≥": r"$\geq$", "≤": r"$\leq$", "≠": r"$\neq$", "≈": r"$\approx$", "∞": r"$\infty$"},
+    **{raised: rf"\textsuperscript{{{n}}}" for n, raised in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
 }
+_GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER (FINAL )?(?P<letter>[A-Z]+)")
+_LIKE_LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))  # TeX has no commands
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>#|])")
 
 
@@ -86,7 +97,7 @@ def tex(text: Methods) -> str:
     ]
     return "\n\n".join(
         (
-            "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage[utf8]{inputenc}\n"
+            _preamble("".join(paragraphs)),
             "\\begin{document}",
             *paragraphs,
             "\\bibliographystyle{unsrt}\n\\bibliography{CITATION}\n\\end{document}\n",
@@ -119,4 +130,38 @@ def _unwrapped(body: str) -> str:
 
 
 def _escaped(said: str) -> str:
-    return "".join(_TEX.get(character, character) for character in said)
+    return "".join(map(_in_tex, unicodedata.normalize("NFC", said)))
+
+
+def _in_tex(character: str) -> str:
+    if character in _TEX or character in _LIKE_LATIN:
+        return _TEX.get(character) or _LIKE_LATIN[character]
+    greek = _GREEK.fullmatch(unicodedata.name(character, ""))
+    if greek is None:
+        return character
+    letter = greek["letter"].lower().replace("lamda", "lambda")
+    if greek[2]:
+        return r"$\varsigma$"
+    return f"$\\{letter.capitalize() if greek[1] == 'CAPITAL' else letter}$"
+
+
+def _preamble(body: str) -> str:
+    """Set up encodings; pdfLaTeX, which has no other scripts, writes their letters as numbers."""
+    foreign = sorted({character for character in body if ord(character) > 0xFF})
+    numbers = [
+        f"  \\ifcsname u8:\\detokenize{{{character}}}\\endcsname\\else"
+        f"\\DeclareUnicodeCharacter{{{ord(character):04X}}}{{[U+{ord(character):04X}]}}\\fi"
+        for character in foreign
+    ]
+    return "\n".join(
+        (
+            "% pdfLaTeX or LuaLaTeX; scripts beyond Latin and Greek need LuaLaTeX and a font.",
+            "\\documentclass{article}",
+            "\\usepackage{iftex}",
+            "\\ifPDFTeX",
+            "  \\usepackage[T1]{fontenc}",
+            "  \\usepackage[utf8]{inputenc}",
+            *numbers,
+            "\\fi",
+        )
+    )

@@ -3,7 +3,16 @@
 from collections.abc import Mapping
 
 from bidsapp.analysis.spec import Analysis, Contrast, Localizer
-from bidsapp.reports.methods.wording import between, called, cite, runs, words
+from bidsapp.reports.methods.wording import (
+    between,
+    called,
+    cite,
+    counted,
+    place,
+    runs,
+    were,
+    words,
+)
 
 _HRF = {
     "glover": "the double-gamma response ({glover})",
@@ -14,7 +23,7 @@ _HRF = {
 _NOISE = {"ar1": "a first-order autoregressive noise model", "ols": "ordinary least squares"}
 
 
-def functional_regions(analysis: Analysis, versions: Mapping[str, str]) -> str:
+def functional_regions(analysis: Analysis, versions: Mapping[str, str], space: str) -> str:
     """Say how regions were found by the localizer."""
     functional, localizer = analysis.functional, analysis.localizer
     if localizer is None or not functional.regions:
@@ -28,11 +37,12 @@ def functional_regions(analysis: Analysis, versions: Mapping[str, str]) -> str:
     radii = sorted(
         {sphere.radius_mm for region in functional.regions for sphere in region.search.values()}
     )
-    names = words([region.name for region in functional.regions])
+    names = [region.name for region in functional.regions]
+    carried = "taken" if space == functional.template else f"carried into {place(space)} as a point"
     return (
-        f"{_glm(localizer, versions)} The functional regions were {names}. For each region and "
-        f"hemisphere a published centre in {functional.template} was carried into the "
-        f"participant's own space as a point; the voxel of highest t within {between(radii)} mm "
+        f"{_glm(localizer, versions)} The functional {'regions' if len(names) > 1 else 'region'} "
+        f"{were(names)} {words(names)}. For each region and hemisphere a published centre in "
+        f"{functional.template} was {carried}; the voxel of highest t within {between(radii)} mm "
         f"of it became the centre of a sphere. {_sizes(analysis)} {contested} "
         f"A region whose peak lay under z = {functional.min_peak_z:g}, or that had "
         "fewer voxels, was kept and flagged."
@@ -76,16 +86,21 @@ def _glm(localizer: Localizer, versions: Mapping[str, str]) -> str:
     )
 
 
-def atlas_regions(analysis: Analysis, versions: Mapping[str, str]) -> str:
+def atlas_regions(analysis: Analysis, versions: Mapping[str, str], space: str) -> str:
     """Say how regions were taken from the atlas."""
     atlas = analysis.atlas
     if not atlas.regions:
         return ""
     source = f" ({cite('wang')})" if atlas.name == "Wang2015" else ""
+    carried = (
+        f"resampled in {atlas.template}"
+        if space == atlas.template
+        else f"carried from {atlas.template} into {place(space)}"
+    )
     return (
-        f"The atlas regions {words(atlas.regions)} were taken from the probability maps of "
-        f"{atlas.name}{source}, carried from {atlas.template} into the participant's own space by "
-        f"linear interpolation with {called('SimpleITK', versions)} ({cite('simpleitk')}). A "
+        f"The atlas {counted('region', atlas.regions)} {were(atlas.regions)} taken from the "
+        f"probability maps of {atlas.name}{source}, {carried} by linear interpolation with "
+        f"{called('SimpleITK', versions)} ({cite('simpleitk')}). A "
         "voxel was left out where lying outside all areas of its hemisphere was at least as "
         "probable as lying in one; otherwise it went to its most probable area."
         f"{' Hemispheres were kept apart.' if analysis.hemispheres == 'separate' else ''}"
@@ -97,6 +112,7 @@ def mask_regions(analysis: Analysis) -> str:
     masks = analysis.masks
     if not masks.regions:
         return ""
+    names = [region.name for region in masks.regions]
     cut = [region.name for region in masks.regions if region.threshold is not None]
     whole = [region.name for region in masks.regions if region.threshold is None]
     carried = []
@@ -116,7 +132,7 @@ def mask_regions(analysis: Analysis) -> str:
         else ""
     )
     return (
-        f"The regions {words([region.name for region in masks.regions])} were given as files of "
+        f"The {counted('region', names)} {were(names)} given as files of "
         f"the dataset {masks.dataset}. {' '.join(carried)}{halves} Voxels outside of the run's "
         "brain mask were left out."
     )

@@ -33,6 +33,21 @@ def words(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def counted(thing: str, names: Sequence[str]) -> str:
+    """Name one thing, or several: model a; models a and b."""
+    return f"{thing}{'s' if len(names) > 1 else ''} {words(names)}"
+
+
+def were(names: Sequence[str]) -> str:
+    """Return the verb for so many."""
+    return "were" if len(names) > 1 else "was"
+
+
+def place(space: str) -> str:
+    """Name the space of the outputs."""
+    return "the participant's own anatomical space (T1w)" if space == "T1w" else f"space {space}"
+
+
 def runs(labels: Sequence[str]) -> str:
     """Name runs."""
     return f"run {labels[0]}" if len(labels) == 1 else f"runs {words(labels)}"

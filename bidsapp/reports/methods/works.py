@@ -12,7 +12,11 @@ _BIBTEX = str.maketrans({character: f"\\{character}" for character in "&%$#_"})
 
 @dataclass(frozen=True)
 class Work:
-    """One work; ``others`` as the last author stands for all further ones."""
+    """One work; ``others`` as the last author stands for all further ones.
+
+    It may describe the ``dataset`` of the analysis of that name, or networks of ``architectures``,
+    as the catalogue of models calls them.
+    """
 
     short: str
     type: str
@@ -26,11 +30,14 @@ class Work:
     pages: str = ""
     year: int | None = None
     doi: str = ""
+    dataset: str = ""
+    architectures: tuple[str, ...] = ()
 
     @property
     def full(self) -> str:
         """The work as it stands in a list of references."""
-        authors = ", ".join("et al." if name == "others" else name for name in self.authors)
+        names = (name.strip("{}") for name in self.authors)  # braces keep a group's name whole
+        authors = ", ".join("et al." if name == "others" else name for name in names)
         year = f" ({self.year})." if self.year else ""
         issue = f"{self.volume}({self.number})" if self.number else self.volume
         venue = (self.journal or self.booktitle or self.publisher, issue, self.pages)
@@ -46,6 +53,8 @@ class Work:
             "title": f"{{{self.title}}}",
             **{name: str(value) for name in _IN_ENTRIES if (value := getattr(self, name))},
         }
+        if self.type == "misc":  # which knows no publisher
+            fields["howpublished"] = fields.pop("publisher")
         if self.type == "unpublished":
             fields["note"] = "Unpublished"  # which this type must have
         lines = [
@@ -60,7 +69,8 @@ def works() -> dict[str, Work]:
     """Return every work, by key."""
     source = files("bidsapp.reports").joinpath("references.yaml")
     content = yaml.safe_load(source.read_text(encoding="utf-8"))
+    lists = ("authors", "architectures")
     return {
-        key: Work(**{**fields, "authors": tuple(fields["authors"])})
+        key: Work(**fields | {name: tuple(fields.get(name, ())) for name in lists})
         for key, fields in content.items()
     }
