@@ -8,7 +8,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from bidsapp.cli.parser import build_parser
+from bidsapp.cli import demo, fmriprep, models, parser
 from bidsapp.tables.columns import describe, tables
 
 ROOT = Path(__file__).parent.parent
@@ -29,7 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     pages = {
         "index.md": _without_docs_folder(ROOT / "README.md"),
         "changes.md": _without_docs_folder(ROOT / "CHANGES.md"),
-        "reference/options.md": options_page(build_parser()),
+        "reference/options.md": options_page(),
         "reference/columns.md": columns_page(),
     }
     for name, content in pages.items():
@@ -44,33 +44,59 @@ def _without_docs_folder(path: Path) -> str:
     return re.sub(r"\[([^\]]+)\]\((?:CITATION\.cff|LICENSE)\)", r"`\1`", text)
 
 
-def options_page(parser: argparse.ArgumentParser) -> str:
-    """Return every argument of the command line, group by group, as its help has it."""
-    parts = ["# Options", f"```\n{parser.format_usage()}```", parser.description or ""]
-    for group in parser._action_groups:  # argparse has no public way to its groups
+def options_page() -> str:
+    """Return every argument of every command, group by group, as its help has it."""
+    commands = [each.build_parser() for each in (parser, models, fmriprep, demo)]
+    parts = ["# Options", "As `--help` has them."]
+    for command in commands:
+        parts += _command(command)
+        for verb in _verbs(command):
+            parts += _command(verb)
+    return "\n\n".join(parts) + "\n"
+
+
+def _command(command: argparse.ArgumentParser) -> Iterator[str]:
+    yield f"## {command.prog}"
+    yield f"```\n{command.format_usage()}```"
+    yield command.description or ""
+    for group in command._action_groups:  # argparse has no public way to its groups
         rows = [row for action in group._group_actions for row in _option_rows(action)]
         if rows:
             title = (group.title or "").capitalize()
-            parts.append(f"## {title}\n\n| argument | meaning |\n|---|---|\n" + "\n".join(rows))
-    return "\n\n".join(parts) + "\n"
+            yield f"### {title}\n\n| argument | meaning |\n|---|---|\n" + "\n".join(rows)
+
+
+def _verbs(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in command._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action._choices_actions:
+                verb = action.choices[choice.dest]
+                said = choice.help or ""
+                verb.description = f"{said[:1].upper()}{said[1:]}."
+                yield verb
 
 
 def _option_rows(action: argparse.Action) -> Iterator[str]:
     if action.help == argparse.SUPPRESS:
         return
     if not action.option_strings:
-        name = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest
-        names = f"`{name.upper() if not action.choices else name}`"
+        names = f"`{_choices(action) or action.metavar or action.dest.upper()}`"
     else:
-        value = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
-        value = f" {value}" if value else ""
+        named = action.metavar or (action.dest.upper() if action.nargs != 0 else "")
+        value = _choices(action) or named
+        if isinstance(action.nargs, int):
+            value = " ".join([value] * action.nargs)
         more = " ..." if action.nargs == "+" else ""
         names = ", ".join(f"`{flag}`" for flag in action.option_strings if "_" not in flag)
-        names += f" `{value.strip()}{more}`" if value else ""
+        names += f" `{value}{more}`" if value else ""
     said = (action.help or "").replace("%%", "%")
     # What this machine has is no default of the app's.
     said = re.sub(r"cores \(default: \d+\)", "cores (default: all)", said)
     yield f"| {names} | {_cell(said)} |"
+
+
+def _choices(action: argparse.Action) -> str:
+    return "{" + ",".join(map(str, action.choices)) + "}" if action.choices else ""
 
 
 def columns_page() -> str:

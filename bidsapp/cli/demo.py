@@ -13,13 +13,20 @@ from bidsapp.errors import UsageError
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the demo dataset into an empty or new folder and say how to analyse it."""
-    parser = Parser(prog="moviersa-demo", description="Write a small dataset with known truth.")
-    parser.add_argument("directory", type=Path, help="an empty or new folder")
-    parser.add_argument("--random-seed", "--random_seed", type=int, default=0, help="default: 0")
-    parser.add_argument("--version", action="version", version=f"moviersa-demo {__version__}")
-    given = parser.parse_args(argv)
+    given = build_parser().parse_args(argv)
     with told_in_a_sentence("moviersa-demo", resumes=False):
         _write(given.directory.absolute(), given.random_seed)
+
+
+def build_parser() -> Parser:
+    """Build the parser."""
+    parser = Parser(prog="moviersa-demo", description="Write a small dataset with known truth.")
+    parser.add_argument("directory", type=Path, help="an empty or new folder")
+    parser.add_argument(
+        "--random-seed", "--random_seed", type=int, default=0, help="of the noise (default: 0)"
+    )
+    parser.add_argument("--version", action="version", version=f"moviersa-demo {__version__}")
+    return parser
 
 
 def _write(directory: Path, seed: int) -> None:

@@ -39,7 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     films = parser.add_argument_group("films and scans")
     films.add_argument("--film", nargs="+", type=Path, required=True, help="one file a run")
     films.add_argument("--tr", type=float, required=True, metavar="S", help="repetition time")
-    films.add_argument("--run", nargs="+", metavar="LABEL", help="of each film (default: 1, 2 ...)")
+    films.add_argument(
+        "--run", nargs="+", metavar="LABEL", help="names of the runs (default: 1, 2 ...)"
+    )
     films.add_argument(
         "--volumes", nargs="+", type=int, metavar="N", help="of each film (default: as many as fit)"
     )
@@ -71,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--other-rate",
         choices=("by_time", "by_number"),
         default="refuse",
-        help="what a file of another rate is",
+        help="how frames of a film of another rate than --frame-rate are matched (default: refuse)",
     )
     made = parser.add_argument_group("what is made")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the RDMs go")
@@ -97,20 +99,32 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--crop", type=int, metavar="PIXELS", help="side of a centred square (default: the largest)"
     )
-    made.add_argument("--resize", type=int, metavar="PIXELS", help="side it is resized to first")
-    made.add_argument("--autocast", choices=get_args(Autocast), help="type of a GPU's networks")
-    made.add_argument("--projection", type=int, metavar="N", help="dimensions left of a layer")
+    made.add_argument(
+        "--resize", type=int, metavar="PIXELS", help="side that the square gets first"
+    )
+    made.add_argument(
+        "--autocast", choices=get_args(Autocast), help="of a GPU's networks (default: none)"
+    )
+    made.add_argument(
+        "--projection", type=int, metavar="N", help="dimensions left of larger layers"
+    )
     made.add_argument(
         "--max-damaged",
         type=float,
         default=0.01,
         metavar="SHARE",
-        help="of a run's frames (default: 0.01)",
+        help="of a run's frames that may be broken (default: 0.01)",
     )
     how = parser.add_argument_group("how it is run")
     how.add_argument("--weights", type=Path, metavar="DIR", help="folder of checkpoints")
-    how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ...")
-    how.add_argument("--batch", type=int, default=32, metavar="N", help="frames at a time, at most")
+    how.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    how.add_argument(
+        "--batch",
+        type=int,
+        default=32,
+        metavar="N",
+        help="windows at a time, at most, fewer where memory is short (default: 32)",
+    )
     how.add_argument(
         "--nprocs",
         type=int,
@@ -123,14 +137,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=memory_gb(),
         metavar="GB",
-        help="memory that may be used (default: 90%% of the machine's or the job's)",
+        help="memory that may be used, in GB (default: 90%% of the machine's or the job's)",
     )
     how.add_argument(
         "--scratch-gb",
         type=float,
         default=50.0,
         metavar="GB",
-        help="disk that responses may take in --work-dir (default: 50)",
+        help="disk, in GB, that responses may take in the work directory (default: 50)",
     )
     how.add_argument(
         "-w",
@@ -140,7 +154,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="scratch (default: ./work)",
     )
-    how.add_argument("--dry-run", action="store_true", help="say what would be made, and its size")
+    how.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say what would be made, its size, and which models share a decoding",
+    )
 
 
 def run(given: Namespace) -> str:

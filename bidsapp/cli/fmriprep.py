@@ -30,24 +30,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print, or start, the fmriprep-docker command whose output the participant level can use."""
     words = list(sys.argv[1:] if argv is None else argv)
     own = words[: words.index("--")] if "--" in words else words
-    given = _parser().parse_args(own)
+    given = build_parser().parse_args(own)
     with told_in_a_sentence("moviersa-fmriprep"):
         status = _run(given, words[len(own) + 1 :])
     sys.exit(status)
 
 
-def _parser() -> Parser:
+def build_parser() -> Parser:
+    """Build the parser of what stands before ``--``."""
     parser = Parser(
         prog="moviersa-fmriprep",
         description="Print the fmriprep-docker command that makes what moviersa needs, and write "
         "the BIDS filter file that it names. What follows '--' is handed on to fMRIPrep.",
         allow_abbrev=False,
     )
-    parser.add_argument("bids_dir", type=_path)
+    parser.add_argument("bids_dir", type=_path, help="the raw BIDS dataset")
     parser.add_argument("output_dir", type=_path, help="where fMRIPrep's results go")
     add = parser.add_argument
-    add("--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL")
-    add("--analysis", type=Path, default=default_analysis(), help="default: the paper's")
+    add(
+        "--participant-label", "--participant_label", nargs="+", default=[], metavar="LABEL",
+        help="these participants, with or without sub- (default: all)",
+    )  # fmt: skip
+    add(
+        "--analysis",
+        type=Path,
+        default=default_analysis(),
+        help="analysis file (default: the paper's)",
+    )
     add(
         "--output-space",
         "--output_space",
@@ -58,7 +67,12 @@ def _parser() -> Parser:
     add("--nprocs", type=int, help="cores (default: fMRIPrep's, all)")
     add("--mem-gb", "--mem_gb", type=float, help="memory in GB (default: fMRIPrep's, all)")
     add("--work-dir", "--work_dir", "-w", type=_path, help="fMRIPrep's scratch")
-    add("--fs-license-file", "--fs_license_file", type=_path, help="default: $FS_LICENSE")
+    add(
+        "--fs-license-file",
+        "--fs_license_file",
+        type=_path,
+        help="FreeSurfer's (default: $FS_LICENSE)",
+    )
     add("--run", action="store_true", help="start the command instead of printing it")
     add("--version", action="version", version=f"moviersa-fmriprep {__version__}")
     return parser

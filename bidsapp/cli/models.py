@@ -15,24 +15,31 @@ from bidsapp.errors import MoviersaError
 
 def main(argv: Sequence[str] | None = None) -> None:
     """List the models of the catalogue, describe one, download weights, or make RDMs of a film."""
+    given = build_parser().parse_args(argv)
+    with told_in_a_sentence("moviersa-models"):
+        sys.stdout.write(_VERBS[given.verb](given))
+
+
+def build_parser() -> Parser:
+    """Build the parser and those of its verbs."""
     parser = Parser(prog="moviersa-models", description="The vision models that moviersa knows.")
     parser.add_argument("--version", action="version", version=f"moviersa-models {__version__}")
     _add_catalogue(parser, None)
-    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=Parser)
+    verbs = parser.add_subparsers(
+        dest="verb", required=True, parser_class=Parser, help="each has options of its own"
+    )
     verbs.add_parser("list", help="name every model")
     info = verbs.add_parser("info", help="describe one model")
-    info.add_argument("name")
+    info.add_argument("name", metavar="NAME", help="of the model")
     get = verbs.add_parser("fetch", help="download the weights of models")
-    get.add_argument("names", nargs="+", metavar="NAME")
+    get.add_argument("names", nargs="+", metavar="NAME", help="models")
     get.add_argument("--weights", type=Path, required=True, help="folder of checkpoints")
     extract.add_options(
         verbs.add_parser("extract", help="make the RDMs of models for a film, without a dataset")
     )
     for verb in verbs.choices.values():
         _add_catalogue(verb, argparse.SUPPRESS)  # so that it may come after the verb too
-    given = parser.parse_args(argv)
-    with told_in_a_sentence("moviersa-models"):
-        sys.stdout.write(_VERBS[given.verb](given))
+    return parser
 
 
 def _add_catalogue(parser: argparse.ArgumentParser, default: str | None) -> None:

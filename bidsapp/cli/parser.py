@@ -89,18 +89,34 @@ def build_parser() -> Parser:
 
 def _what(parser: Parser) -> None:
     group = parser.add_argument_group("what is analysed")
-    _option(group, "--participant-label", nargs="+", metavar="LABEL", help="with or without sub-")
+    _option(
+        group,
+        "--participant-label",
+        nargs="+",
+        metavar="LABEL",
+        help="these participants, with or without sub-, not at group level (default: all who have "
+        "BOLD of the movie's task)",
+    )
     _option(group, "--session-label", nargs="+", metavar="LABEL", help="use these sessions only")
     _option(
         group,
         "--task-id",
         nargs="+",
         metavar="TASK",
-        help="use these tasks of the analysis only; without the localizer's, only atlas regions",
+        help="use these tasks of the analysis only; must include the movie's; without the "
+        "localizer's, atlas regions and masks only",
     )
-    _option(group, "--bids-filter-file", type=_path, help="JSON with PyBIDS filters for 'bold'")
+    _option(
+        group, "--bids-filter-file", type=_path, help="JSON of PyBIDS filters; those for bold count"
+    )
     _option(group, "--analysis", type=_path, help="analysis file (default: the paper's)")
-    _option(group, "--models", nargs="+", metavar="NAME", help="instead of the analysis file's")
+    _option(
+        group,
+        "--models",
+        nargs="+",
+        metavar="NAME",
+        help="models instead of the analysis file's; each name once",
+    )
     _option(
         group,
         "--output-space",
@@ -111,7 +127,8 @@ def _what(parser: Parser) -> None:
         group,
         "--allow-template-mismatch",
         action="store_true",
-        help="accept the transform of another MNI template (2 to 4 mm off); recorded everywhere",
+        help="accept the transform of another MNI template (2 to 4 mm off); recorded in "
+        "sidecars and reports",
     )
 
 
@@ -124,25 +141,49 @@ def _where(parser: Parser) -> None:
         nargs="+",
         action="extend",
         metavar="NAME=PATH",
-        help="fMRIPrep's outputs (default: fmriprep=BIDS_DIR/derivatives/fmriprep), and datasets "
-        "that the analysis takes masks from",
+        help="fmriprep=PATH: fMRIPrep's outputs, of release 1.4 to 25.2 (default: "
+        "BIDS_DIR/derivatives/fmriprep); another name: the dataset that masks.dataset of the "
+        "analysis names; may be given several times",
     )
-    _option(group, "--stimuli", type=_path, help="the film (default: BIDS_DIR/stimuli)")
-    _option(group, "--atlas", type=_path, help="folder of the Wang 2015 atlas, as downloaded")
-    _option(group, "--weights", type=_path, help="folder of the networks' checkpoints")
+    _option(group, "--stimuli", type=_path, help="films and tables (default: BIDS_DIR/stimuli)")
+    _option(
+        group,
+        "--atlas",
+        type=_path,
+        help="the Wang et al. (2015) atlas as downloaded: 50 volumes, here or in subj_vol_all",
+    )
+    _option(
+        group,
+        "--weights",
+        type=_path,
+        help="folder of checkpoints, under the names that moviersa-models info NAME gives",
+    )
     _option(group, "--model-catalogue", type=_path, help="YAML file with models of your own")
     _option(
         group,
         "--template-transform",
         type=_path,
-        help="ITK transform from the atlas's template to MNI152NLin2009cAsym",
+        help="ITK transform from the atlas's template to MNI152NLin2009cAsym, where fMRIPrep made "
+        "none for the atlas's template",
     )
     _option(
         group, "--work-dir", "-w", type=_path, default=_path("work"),
-        help="scratch and cache (default: ./work)",
+        help="scratch and cache, outside of all input (default: ./work)",
     )  # fmt: skip
-    _option(group, "--bids-database-dir", type=_path, help="where PyBIDS keeps or finds its index")
-    _option(group, "--config-file", type=_path, help="TOML of settings, as saved with every run")
+    _option(
+        group,
+        "--bids-database-dir",
+        type=_path,
+        help="where PyBIDS keeps its index between runs; it is made anew when files of the "
+        "participants asked for come or go, and old ones may be deleted",
+    )
+    _option(
+        group,
+        "--config-file",
+        type=_path,
+        help="TOML of settings, such as logs/*/moviersa.toml; what the command line says goes "
+        "first, but a flag that the file switches on stays on",
+    )
 
 
 def _how(parser: Parser) -> None:
@@ -155,8 +196,16 @@ def _how(parser: Parser) -> None:
         help="memory that may be used, in GB (default: 90%% of the machine's, the container's or "
         "the SLURM job's, whichever is least)",
     )  # fmt: skip
-    _option(group, "--scratch-gb", type=float, help="disk for features in --work-dir (default: 50)")
-    _option(group, "--device", help="auto, cpu, cuda, cuda:1 ... (default: auto)")
+    _option(
+        group,
+        "--scratch-gb",
+        type=float,
+        help="disk, in GB, that features may take in the work directory; models that fit share "
+        "one decoding of the film (default: 50)",
+    )
+    _option(
+        group, "--device", help="auto (a GPU where there is one), cpu, cuda ... (default: auto)"
+    )
     _option(group, "--nipype-plugin-file", type=_path, help="YAML of a nipype plugin, e.g. SLURM")
     _option(
         group, "--print-plugin-file", action=_PrintPlugin, choices=NAMES, default=argparse.SUPPRESS,
@@ -164,19 +213,32 @@ def _how(parser: Parser) -> None:
     )  # fmt: skip
     _option(
         group, "--random-seed", type=int,
-        help="seed of the bootstrap, the shifts of p_null, and the sign flips (default: 0)",
+        help="of the bootstrap, the shifts of p_null, and sign flips beyond 15 participants "
+        "(default: 0)",
     )  # fmt: skip
     _option(
         group, "--error-bars", choices=("sd", "se"),
-        help="of the group's bars: standard deviation (default) or standard error",
+        help="of the group's bars: standard deviation over participants, as in the paper "
+        "(default), or standard error",
     )  # fmt: skip
     for flag, text in (
         ("--stop-on-first-crash", "stop at the first error instead of finishing the rest"),
-        ("--skip-bids-validation", "do not run the BIDS validator on BIDS_DIR"),
+        (
+            "--skip-bids-validation",
+            "do not run the BIDS validator on BIDS_DIR, of whose "
+            "errors those stop a run that are in files which it uses",
+        ),
         ("--clean-workdir", "empty the work directory first"),
-        ("--dry-run", "say what is there, what is missing and what would be made"),
-        ("--boilerplate-only", "write the methods text and citations only"),
-        ("--reports-only", "draw figures and pages again from what OUTPUT_DIR holds"),
+        ("--dry-run", "say what is there, what is missing, what would be made; write nothing"),
+        (
+            "--boilerplate-only",
+            "write the description of OUTPUT_DIR and, in its "
+            "logs, the methods text in all its formats only",
+        ),
+        (
+            "--reports-only",
+            "with participant or group: draw figures and pages again from what OUTPUT_DIR holds",
+        ),
     ):
         _option(group, flag, action="store_true", help=text)
     group.add_argument("-v", "--verbose", action="count", help="more messages")
