@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from bidsapp.cli import demo, fmriprep, models, parser
+from bidsapp.reports.methods.works import works
 from bidsapp.tables.columns import describe, tables
 
 ROOT = Path(__file__).parent.parent
@@ -35,6 +37,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for name, content in pages.items():
         files.append(File.generated(config, name, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the list of works where a page asks for it."""
+    return markdown.replace("<!-- references -->", reference_list())
+
+
+def reference_list() -> str:
+    """Return every work of references.yaml in full, in the order of the alphabet."""
+    full = sorted(work.full for work in works().values())
+    return "\n".join("- " + re.sub(r"([\\`*_<])", r"\\\1", work) for work in full)
 
 
 def _without_docs_folder(path: Path) -> str:

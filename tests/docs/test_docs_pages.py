@@ -49,3 +49,13 @@ def test_usage_repeats_no_table_of_options() -> None:
     usage = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
     assert "| option |" not in usage
     assert "reference/options.md" in usage
+
+
+def test_every_work_named_in_the_methods_is_listed(docs_pages: ModuleType) -> None:
+    page = (ROOT / "docs" / "methods.md").read_text(encoding="utf-8")
+    assert "<!-- references -->" in page
+    listed = docs_pages.reference_list()
+    named = re.findall(r"([A-Z]\w+)(?: et al\.| and [A-Z]\w+)?,? \(?((?:19|20)\d\d)\b", page)
+    assert ("Hoffman", "1960") in named
+    for author, year in named:
+        assert re.search(rf"^- {author}, .*\({year}\)", listed, re.MULTILINE), (author, year)
