@@ -18,6 +18,7 @@ BENCHMARKS = (
     "searchlight",
     "indexing",
     "steps",
+    "report_page",
 )
 RESULT = Path("build") / "bench.json"
 
