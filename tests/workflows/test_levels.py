@@ -195,6 +195,34 @@ def test_pages_are_drawn_again_from_the_outputs_alone(done, moviersa, tmp_path):
     assert "holds no participant" in nobody.err
 
 
+def test_outputs_of_several_places_make_one_group(done, moviersa, tmp_path):
+    """Copied together as docs/usage.md says: tables and page are those of one OUTPUT_DIR."""
+    places = {"first": PARTICIPANTS[:1], "second": PARTICIPANTS[1:]}
+    for place, labels in places.items():
+        away = [name for each in PARTICIPANTS if each not in labels for name in _names(each)]
+        left_out = shutil.ignore_patterns("group", "group.html", *away)
+        shutil.copytree(done.out, tmp_path / place, ignore=left_out)
+    whole = tmp_path / "whole"
+    for place in places:
+        shutil.copytree(tmp_path / place, whole, dirs_exist_ok=True)
+    words = done.arguments("group", "-w", tmp_path / "work")
+    words[1] = str(whole)
+    assert moviersa(*words).status == 0
+    tables = sorted((done.out / "group").glob("*_stats.tsv"))
+    assert len(tables) == len(GROUP_COLUMNS)
+    for table in tables:
+        assert (whole / "group" / table.name).read_bytes() == table.read_bytes(), table.name
+    page = (whole / "group.html").read_text()
+    assert all(f"sub-{label}" in page for label in PARTICIPANTS)
+    assert "has no RDMs of it" not in page
+    described = "dataset_description.json"
+    assert (whole / described).read_bytes() == (done.out / described).read_bytes()
+
+
+def _names(participant: str) -> tuple[str, str]:
+    return f"sub-{participant}", f"sub-{participant}.html"
+
+
 def test_second_run_repeats_no_step(done, moviersa, monkeypatch):
     """Only publishing (and the report) is done anew, with equal content."""
     pages = {label: (done.out / f"sub-{label}.html").read_text() for label in PARTICIPANTS}
