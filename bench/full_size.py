@@ -140,7 +140,7 @@ def bare_glm(root: Path, participant: str) -> None:
     model.fit(bold, events=events, confounds=confounds[list(spec.confounds)])
     columns = list(model.design_matrices_[0].columns)
     for contrast in spec.contrasts.values():
-        vector = np.array([contrast.weights.get(name, 0.0) for name in columns])
+        vector = np.array([contrast.condition_weights.get(name, 0.0) for name in columns])
         model.compute_contrast(vector, stat_type="t", output_type="all")
 
 
