@@ -25,6 +25,7 @@ from bidsapp.errors import UsageError
 LEAVES = "leaves"
 Colours = tuple[float, float, float]
 Count = Annotated[int, Field(ge=1)]
+Interpolation = Literal["bilinear", "bicubic"]
 
 
 _EXPONENT = re.compile(r"[-+]?\d+e[-+]?\d+")  # of 1e-6, which YAML 1.1 takes for a word
@@ -70,13 +71,17 @@ class ClipInput(_Part):
     """What a network is given: windows of frames, their size in pixels, and the scale of pixels.
 
     A window holds every ``stride``-th frame and belongs to its first frame (``forward``) or to its
-    middle (``centred``; of two middle frames the earlier).
+    middle (``centred``; of two middle frames the earlier). ``resize`` is the
+    side that a frame's square is resized to before its centre of ``size`` is cut; None: ``size``,
+    all is seen.
     """
 
     window: Count = 1
     stride: Count = 1
     placement: Literal["forward", "centred"] = "forward"
     size: Count
+    resize: Count | None = None
+    interpolation: Interpolation = "bilinear"
     range: tuple[float, float] = (0.0, 1.0)
     mean: Colours = (0.0, 0.0, 0.0)
     std: Colours = (1.0, 1.0, 1.0)
@@ -93,6 +98,12 @@ class ClipInput(_Part):
                     f"mean {mean:g} and std {std:g} are not those of pixels from {low:g} to "
                     f"{high:g}: pixels are brought to range first, then mean and std are applied"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _cut_from_more(self) -> Self:
+        if self.resize is not None and self.resize < self.size:
+            raise ValueError(f"resize {self.resize} is less than size {self.size}, cut from it")
         return self
 
     @property

@@ -10,20 +10,22 @@ from av import VideoFrame
 from bidsapp.arrays import Bools, Ints
 from bidsapp.errors import InputError
 from bidsapp.vision.decoding import Damage, decode
-from bidsapp.vision.framing import Framing, resized
+from bidsapp.vision.framing import Framing, Sizing
 from bidsapp.vision.runs import PlacedRun
+
+_Held = dict[Sizing, dict[int, torch.Tensor]]  # frames by their index
 
 
 @dataclass(frozen=True)
 class ClipShape:
-    """What a network looks at: frames of ``size`` by ``size`` pixels.
+    """What a network looks at: windows of frames brought to its size.
 
     ``offsets`` are the places of a window's frames relative to the frame that it belongs to,
     increasing.
     """
 
     offsets: tuple[int, ...]
-    size: int
+    sizing: Sizing
 
 
 def windows(
@@ -59,7 +61,7 @@ def clips(
     shapes
         Shapes of the windows.
     framing
-        How frames are cut. The square is then resized to each shape's size, and stays uint8.
+        How frames are cut. The square is then brought to each shape's size, and stays uint8.
     batch
         Windows at a time.
     damage
@@ -80,10 +82,10 @@ def clips(
     last = max(shape.offsets[-1] for shape in shapes)
     n_frames = int(film.frame_index[-1]) + last + 1
     wanted = {
-        size: _frames_of(film.frame_index, [s for s in shapes if s.size == size], n_frames)
-        for size in {shape.size for shape in shapes}
+        sizing: _frames_of(film.frame_index, [s for s in shapes if s.sizing == sizing], n_frames)
+        for sizing in {shape.sizing for shape in shapes}
     }
-    held: dict[int, dict[int, torch.Tensor]] = {size: {} for size in wanted}
+    held: _Held = {sizing: {} for sizing in wanted}
     needed = [*(film.frame_index + first).tolist(), n_frames]
     position, newest, frame = 0, -1, None
     for newest, frame in decode(film.stretch, n_frames, torch.get_num_threads(), damage):
@@ -107,18 +109,18 @@ def clips(
 
 
 def _hold(
-    held: dict[int, dict[int, torch.Tensor]],
+    held: _Held,
     index: int,
     frame: VideoFrame,
     framing: Framing,
-    sizes: Sequence[int],
+    sizings: Sequence[Sizing],
 ) -> None:
     """Keep a frame at the sizes at which it is wanted."""
-    missing = [size for size in sizes if index not in held[size]]
+    missing = [sizing for sizing in sizings if index not in held[sizing]]
     if missing:
         square = framing.square(torch.from_numpy(frame.to_ndarray(format="rgb24")))
-        for size in missing:
-            held[size][index] = resized(square, size)
+        for sizing in missing:
+            held[sizing][index] = sizing.of(square)
 
 
 def _frames_of(frame_index: Ints, shapes: Sequence[ClipShape], n_frames: int) -> Bools:
@@ -133,13 +135,13 @@ def _frames_of(frame_index: Ints, shapes: Sequence[ClipShape], n_frames: int) ->
 def _batch(
     film: PlacedRun,
     shapes: Sequence[ClipShape],
-    held: dict[int, dict[int, torch.Tensor]],
+    held: _Held,
     positions: slice,
     newest: int,
 ) -> tuple[slice, dict[ClipShape, torch.Tensor]]:
     found = {}
     for shape in shapes:
-        frames = held[shape.size]
+        frames = held[shape.sizing]
         found[shape] = torch.stack(
             [
                 torch.stack(
@@ -151,7 +153,7 @@ def _batch(
     return positions, found
 
 
-def _forget(held: dict[int, dict[int, torch.Tensor]], before: int) -> None:
+def _forget(held: _Held, before: int) -> None:
     for frames in held.values():
         for index in [index for index in frames if index < before]:
             del frames[index]

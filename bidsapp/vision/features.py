@@ -21,7 +21,7 @@ from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.clips import ClipShape, clips
 from bidsapp.vision.decoding import Damage
 from bidsapp.vision.devices import Machine, find_device
-from bidsapp.vision.framing import Framing
+from bidsapp.vision.framing import Framing, Sizing
 from bidsapp.vision.hemodynamics import HRF_S, hrf_weights
 from bidsapp.vision.networks.masking import go_to
 from bidsapp.vision.networks.network import Network, layer_units
@@ -126,7 +126,8 @@ def scratch_bytes(entry: ModelEntry, n_volumes: int, n_dimensions: int | None = 
 
 def clip_shape(entry: ModelEntry) -> ClipShape:
     """Shape of the windows that a model looks at."""
-    return ClipShape(entry.input.offsets, entry.input.size)
+    given = entry.input
+    return ClipShape(given.offsets, Sizing(given.size, given.resize, given.interpolation))
 
 
 def _widths(entry: ModelEntry, projected: Mapping[str, Projection]) -> dict[str, int]:

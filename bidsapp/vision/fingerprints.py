@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bidsapp.arrays import Floats
-from bidsapp.vision.catalogue import ModelEntry
+from bidsapp.vision.catalogue import ClipInput, ModelEntry
 from bidsapp.vision.film import film_facts
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.model_recipe import Recipe
@@ -49,7 +49,7 @@ def made_from(
         "frames": _frames(film, entry.input.offsets[-1] + 1),
         "frame_index": film.frame_index.tolist(),
         "frame_times": rounded(film.frame_times),
-        "framing": _framing(recipe.framing, film, entry.input.size),
+        "framing": _framing(recipe.framing, film, entry.input),
         "weights": _weights(entry, weights_dir),
         "model": entry.model_dump(mode="json", exclude=_WORDING),
         **_libraries(entry),
@@ -93,8 +93,8 @@ def _frames(film: PlacedRun, window: int) -> list[int | str]:
     return [stretch.first, reach, str(stretch.step)]
 
 
-def _framing(framing: Framing, film: PlacedRun, size: int) -> list[list[int]]:
+def _framing(framing: Framing, film: PlacedRun, given: ClipInput) -> list[list[int]]:
     """Name what of a frame is seen, and the sizes that it is brought to."""
     facts = film_facts(film.film)
-    sizes = [each for each in (framing.resize, size) if each is not None]
+    sizes = [each for each in (framing.resize, given.resize or given.size) if each is not None]
     return [list(framing.box(facts.width, facts.height)), list(dict.fromkeys(sizes))]

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import torch
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional
 
 from bidsapp.errors import InputError
+from bidsapp.vision.catalogue import Interpolation
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,31 @@ class Framing:
         height, width = frame.shape[:2]
         picture = frame[top : height - bottom, left : width - right].permute(2, 0, 1)
         square: torch.Tensor = functional.center_crop(picture, [self.side(width, height)] * 2)
-        return square if self.resize is None else resized(square, self.resize)
+        return square if self.resize is None else Sizing(self.resize).of(square)
 
 
-def resized(square: torch.Tensor, side: int) -> torch.Tensor:
-    """Resize a square (3, n, n) to (3, side, side), bilinearly and with antialiasing."""
-    image: torch.Tensor = functional.resize(square, [side, side], antialias=True)
-    return image
+@dataclass(frozen=True)
+class Sizing:
+    """How a square is brought to a network's size: resized with antialiasing, then cut.
+
+    Attributes
+    ----------
+    size
+        Side of what the network sees, in pixels.
+    resize
+        Side that the square is resized to before its centre is cut; None: ``size``, all is seen.
+    interpolation
+        Of torchvision's Resize.
+    """
+
+    size: int
+    resize: int | None = None
+    interpolation: Interpolation = "bilinear"
+
+    def of(self, square: torch.Tensor) -> torch.Tensor:
+        """Bring a square, uint8 of shape (3, n, n), to (3, size, size)."""
+        sides = [self.resize or self.size] * 2
+        mode = InterpolationMode(self.interpolation)
+        image = functional.resize(square, sides, interpolation=mode, antialias=True)
+        centre: torch.Tensor = functional.center_crop(image, [self.size] * 2)
+        return centre

@@ -13,7 +13,7 @@ from bidsapp.errors import InputError
 from bidsapp.vision.catalogue import ClipInput
 from bidsapp.vision.clips import ClipShape, clips, windows
 from bidsapp.vision.film import film_facts
-from bidsapp.vision.framing import Framing
+from bidsapp.vision.framing import Framing, Sizing
 from bidsapp.vision.runs import PlacedRun, check_length, nominal_frames
 from bidsapp.vision.stretches import cut
 
@@ -32,7 +32,9 @@ def gather(
     """Join all windows; ``framing`` is a crop alone, or more."""
     parts, stop = [], 0
     framing = framing if isinstance(framing, Framing) else Framing(crop=framing)
-    for positions, part in windows(film, ClipShape(tuple(range(length)), size), framing, batch):
+    for positions, part in windows(
+        film, ClipShape(tuple(range(length)), Sizing(size)), framing, batch
+    ):
         assert positions.start == stop
         assert len(part) == positions.stop - positions.start <= batch
         parts.append(part)
@@ -87,7 +89,7 @@ def test_windows_take_every_so_many_frames_from_their_own_or_round_it(
     given = ClipInput(
         window=length, size=8, stride=stride, placement="centred" if centred else "forward"
     )
-    shape = ClipShape(given.offsets, given.size)
+    shape = ClipShape(given.offsets, Sizing(given.size))
     found = torch.cat([part for _, part in windows(film, shape, Framing(), 3)])
     numbers = [[number_of(frame.numpy()) for frame in window] for window in found]
     before = {4: 1, 5: 2}[length] if centred else 0
@@ -100,8 +102,9 @@ def test_windows_take_every_so_many_frames_from_their_own_or_round_it(
 def test_one_decoding_serves_every_shape(noise_film: Path) -> None:
     film = film_run(noise_film, 60)
     shapes = [
-        ClipShape((0,), 16), ClipShape((0, 1, 2, 3, 4, 5), 16), ClipShape((0, 1, 2), 24),
-        ClipShape((-8, -4, 0, 4, 8), 16),
+        ClipShape((0,), Sizing(16)), ClipShape((0, 1, 2, 3, 4, 5), Sizing(16)),
+        ClipShape((0, 1, 2), Sizing(24)), ClipShape((0,), Sizing(16, resize=20)),
+        ClipShape((-8, -4, 0, 4, 8), Sizing(16)),
     ]  # fmt: skip
     alone = {
         shape: torch.cat([part for _, part in windows(film, shape, Framing(), 12)])

@@ -9,7 +9,7 @@ from torchvision.transforms import v2
 from vision_films import noise
 
 from bidsapp.errors import InputError
-from bidsapp.vision.framing import Framing, resized
+from bidsapp.vision.framing import Framing, Sizing
 
 PICTURE = noise(1, 96, 160)[0]  # rows, columns
 
@@ -43,9 +43,17 @@ def test_the_authors_frames() -> None:
 def test_a_model_resizes_what_is_resized() -> None:
     frame = torch.from_numpy(PICTURE)
     steps = [v2.CenterCrop(90), v2.Resize((64, 64)), v2.Resize((24, 24))]
-    found = resized(Framing(crop=90, resize=64).square(frame), 24)
+    found = Sizing(24).of(Framing(crop=90, resize=64).square(frame))
     assert torch.equal(found, by_torchvision(PICTURE, *steps))
-    assert not torch.equal(found, resized(Framing(crop=90).square(frame), 24))
+    assert not torch.equal(found, Sizing(24).of(Framing(crop=90).square(frame)))
+
+
+def test_a_model_sees_the_middle_as_libraries_test_their_networks() -> None:
+    """torchvision's and timm's own way: resized to a little more, bicubically, and cut."""
+    square = Framing(crop=90).square(torch.from_numpy(PICTURE))
+    found = Sizing(56, resize=64, interpolation="bicubic").of(square)
+    steps = v2.Resize(64, interpolation=v2.InterpolationMode.BICUBIC), v2.CenterCrop(56)
+    assert torch.equal(found, by_torchvision(PICTURE, v2.CenterCrop(90), *steps))
 
 
 def test_bars_off_leave_what_a_file_without_bars_has() -> None:

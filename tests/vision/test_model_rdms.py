@@ -275,6 +275,8 @@ def test_scaled_pixels_are_not_scaled_again() -> None:
         ({"range": [0.0, 255.0]}, "are not those of pixels from 0 to 255"),
         ({"mean": [123.7, 116.3, 103.5]}, "mean 123.7"),
         ({"range": [1.0, 0.0]}, "range must increase"),
+        ({"resize": 200}, "resize 200 is less than size 224"),
+        ({"interpolation": "nearest"}, "'bilinear' or 'bicubic'"),
     ],
 )
 def test_figures_of_another_scale_are_refused(changes: dict[str, Any], message: str) -> None:
