@@ -1,303 +1,137 @@
-"""Is p right where nothing is planted? ``python -m bench.calibration --studies 200``.
+"""Is p right where nothing is planted? ``python -m bench.calibration --jobs 2 --bold DIR``.
 
-Each study is made of noise and a film that have nothing to do with each other: fMRIPrep-like
-confounds are computed from the noise, the app's own code denoises it, makes RDMs of brain and
-models, fits and tests. Counted is how often each test of each model says p < .05. The same with an
-effect planted says how often it is found.
+Each study is made of brains and films that have nothing to do with each other, which the app's own
+code denoises, compares and tests. Counted is how often each test of each model says p < .05. The
+same with an effect planted says how often it passes then; the same with mistakes says what the
+robust mode guards against. Finished studies are kept, and another call goes on from there: after a
+change of the code give another ``--work``.
 """
 
 import argparse
-import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from time import perf_counter
-from zlib import crc32
 
-import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.ndimage import gaussian_filter, gaussian_filter1d
-from scipy.signal import lfilter
 
-from bidsapp.analysis.processing import Denoise
-from bidsapp.analysis.spec import Analysis
-from bidsapp.arrays import Bools, Floats
-from bidsapp.brain.denoise import nuisance_design, residuals
-from bidsapp.demo.confounds import make_confounds
-from bidsapp.rsa.inference import finite_mean, fisher_z, one_sample_t
-from bidsapp.rsa.rdm import correlation_distance
-from bidsapp.rsa.study import RunRDMs, study_products
-from bidsapp.tables.null import null_table
-from bidsapp.tables.scores import all_scores
-from bidsapp.vision.hemodynamics import hrf_weights
+from bench import calibration_bold
+from bench.calibration_cells import CELLS
+from bench.calibration_shares import flagged, shares, summary
+from bench.calibration_study import setting_seed, studies
 
-REPETITION_TIME = 2.0
-FRAME_S = 1.0
-UNITS = 40
-GRID = (10, 4, 3)  # voxels: 60 of the region, 25 of white matter, 25 of fluid, 10 between them
-REGION, WHITE_MATTER, FLUID = slice(0, 60), slice(70, 95), slice(95, 120)
-TESTS = ("p_null", "p_null_max", "p_t", "p_t_one_sided")
-LAYERS = {
-    "shots": ("shots", "long-shots"),
-    "drift": ("slow", "slower"),
-    "mixed": ("frames", "shots-and-frames", "slow-and-shots"),
-}
-PLANTED = "shots"
+CHUNK = 10  # studies
+FRESH = 10_000  # first seed of the studies that repeat a cell
 
 
 @dataclass(frozen=True)
-class Setting:
-    """One kind of study.
+class Chunk:
+    """Some studies of a cell, and the file that keeps their tests."""
 
-    Attributes
-    ----------
-    noise
-        Name of the noise, see `noise_series`.
-    effect
-        SD of the planted response over that of the noise, in each voxel; 0 for none.
-    undefined
-        Share of volumes that the film leaves undefined (a black screen), in stretches.
-    participants, runs, volumes, draws
-        Sizes.
-    """
+    cell: str
+    seeds: range
+    path: Path
 
-    noise: str
-    effect: float = 0.0
-    undefined: float = 0.0
-    participants: int = 8
-    runs: int = 4
-    volumes: int = 150
-    draws: int = 200
+    def run(self, bold: Path | None) -> None:
+        """Make the studies, and the file once all of them are there."""
+        tests = studies(CELLS[self.cell].setting, self.seeds, bold)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".part")
+        tests.to_csv(partial, sep="\t", index=False, float_format="%.6g")
+        partial.replace(self.path)
 
 
-NOISES = ("white", "ar.3", "ar.5", "ar.8", "1/f", "spatial")
-NULL_SETTINGS = {
-    **{noise: Setting(noise) for noise in NOISES},
-    "ar.5, 10% undefined": Setting("ar.5", undefined=0.1),
-}
-EFFECTS = (0.05, 0.1, 0.14, 0.2, 0.4)
-POWER_SETTINGS = {f"effect {effect}": Setting("ar.5", effect) for effect in EFFECTS}
+def chunks(cell: str, seeds: range, folder: Path) -> Iterator[Chunk]:
+    """Cut a cell's studies into chunks; those of another setting have other files."""
+    slug = re.sub(r"[^a-z0-9.]+", "-", cell.lower())
+    own = folder / f"{slug}-{setting_seed(CELLS[cell].setting):08x}"
+    for start in seeds[::CHUNK]:
+        some = range(start, min(start + CHUNK, seeds.stop))
+        yield Chunk(cell, some, own / f"{some.start:05d}-{len(some)}.tsv")
 
 
-def noise_series(kind: str, volumes: int, rng: np.random.Generator) -> Floats:
-    """Draw the noise of all voxels, (volumes, voxels): temporally and spatially as named."""
-    burn_in = 50
-    fresh = rng.standard_normal((volumes + burn_in, *GRID))
-    if kind == "spatial":
-        fresh = gaussian_filter(fresh, (0, 1.5, 1.5, 1.5))
-        fresh = lfilter([1.0], [1.0, -0.4], fresh, axis=0)
-    elif kind.startswith("ar"):
-        fresh = lfilter([1.0], [1.0, -float(kind[2:])], fresh, axis=0)
-    elif kind == "1/f":
-        frequency = np.fft.rfftfreq(2 * len(fresh))
-        amplitude = np.zeros_like(frequency)
-        amplitude[1:] = frequency[1:] ** -0.5
-        waves = np.fft.rfft(rng.standard_normal((2 * len(fresh), *GRID)), axis=0)
-        fresh = np.fft.irfft(waves * amplitude[:, None, None, None], axis=0)  # cut: no circle
-    elif kind != "white":
-        raise ValueError(f"no noise is named {kind}")
-    series = fresh[burn_in : burn_in + volumes].reshape(volumes, -1)
-    scaled: Floats = series / series.std()
-    return scaled
+def run(todo: Sequence[Chunk], jobs: int, bold: Path | None) -> None:
+    """Run the chunks that are not there yet, each on one core, and tell of each."""
+    todo = [chunk for chunk in todo if not chunk.path.is_file()]
+    start = perf_counter()
+    with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
+        running = {pool.submit(chunk.run, bold): chunk for chunk in todo}
+        for i, future in enumerate(as_completed(running), 1):
+            future.result()
+            seconds = perf_counter() - start
+            cell = running[future].cell
+            sys.stdout.write(f"{i} of {len(todo)} chunks in {seconds:.0f} s: {cell}\n")
+            sys.stdout.flush()
 
 
-@cache
-def response_weights(volumes: int) -> Floats:
-    """Weigh frames in each volume by the app's response, (volumes, frames)."""
-    frames = FRAME_S * np.arange(int(volumes * REPETITION_TIME / FRAME_S))
-    return hrf_weights(frames, REPETITION_TIME * (np.arange(volumes) + 0.5))
-
-
-def film_responses(volumes: int, rng: np.random.Generator) -> dict[str, Floats]:
-    """Draw a film's features and see them through the canonical response: layer to (volumes, u)."""
-    n = int(volumes * REPETITION_TIME / FRAME_S)
-
-    def shots(mean_s: float) -> Floats:
-        cuts = rng.random(n) < FRAME_S / mean_s
-        each: Floats = rng.standard_normal((cuts.sum() + 1, UNITS))[np.cumsum(cuts)]
-        return each
-
-    def drift(width_s: float) -> Floats:
-        width = width_s / FRAME_S
-        margin = round(3 * width)  # cut from a longer film, which knows nothing of the run's ends
-        fresh = rng.standard_normal((n + 2 * margin, UNITS))
-        slow = gaussian_filter1d(fresh, width, axis=0, truncate=3)[margin : margin + n]
-        return slow / slow.std()
-
-    frames, short = rng.standard_normal((n, UNITS)), shots(4)
-    features = {
-        "shots": short,
-        "long-shots": shots(15),
-        "slow": drift(10),
-        "slower": drift(40),
-        "frames": frames,
-        "shots-and-frames": short @ rng.standard_normal((UNITS, UNITS)) / UNITS**0.5 + frames,
-        "slow-and-shots": drift(20) + shots(6),
-    }
-    weights = response_weights(volumes)
-    return {name: weights @ values for name, values in features.items()}
-
-
-def denoised(series: Floats, rng: np.random.Generator, folder: Path) -> Floats:
-    """Denoise the region's voxels with confounds computed from the noise, by the app's own code."""
-    where: dict[str, Bools] = {}
-    for name, voxels in (("CSF", FLUID), ("WM", WHITE_MATTER)):
-        where[name] = np.zeros(series.shape[1], dtype=np.bool_)
-        where[name][voxels] = True
-    motion = np.cumsum(rng.standard_normal((len(series), 6)) * 0.03, axis=0)
-    confounds = make_confounds(series, motion, where)
-    table, metadata = folder / "confounds.tsv", folder / "confounds.json"
-    mask = {name: facts.get("Mask") for name, facts in confounds.metadata.items()}
-    wanted = [n for n in confounds.table if n.startswith("cosine") or mask.get(n) == "combined"]
-    values = confounds.table[wanted].to_numpy()
-    np.savetxt(table, values, "%.9g", "\t", header="\t".join(wanted), comments="")
-    metadata.write_text(json.dumps(confounds.metadata), encoding="utf-8")
-    return residuals(series[:, REGION], nuisance_design(table, metadata, Denoise()).matrix)
-
-
-def make_study(setting: Setting, seed: int) -> list[RunRDMs]:
-    """Make all RDMs of a study; every participant sees the same film."""
-    rng = np.random.default_rng([seed, _own_seed(setting)])
-    runs = []
-    mixing = rng.standard_normal((setting.participants, UNITS, 60)) / UNITS**0.5
-    with TemporaryDirectory() as folder:
-        for run in range(setting.runs):
-            layers = film_responses(setting.volumes, rng)
-            planted = layers[PLANTED] / layers[PLANTED].std()
-            brains = []
-            for weights in mixing:
-                series = noise_series(setting.noise, setting.volumes, rng)
-                series[:, REGION] += setting.effect * planted @ weights
-                brains.append(correlation_distance(denoised(series, rng, Path(folder))))
-            order = [layer for names in LAYERS.values() for layer in names]
-            for start in rng.integers(setting.volumes, size=_n_black(setting)):
-                for layer in order:
-                    layers[layer][start : start + 3] = np.nan
-            models = np.array([correlation_distance(layers[layer]) for layer in order])
-            targets = np.array(brains)[None]
-            runs.append(RunRDMs(str(run + 1), models, targets, REPETITION_TIME))
-    return runs
-
-
-def _own_seed(setting: Setting) -> int:
-    """Give each setting its own films, noise and shifts: their shares are then independent."""
-    return crc32(repr(setting).encode())
-
-
-def _n_black(setting: Setting) -> int:
-    return round(setting.undefined * setting.volumes / 3)
-
-
-def analysis_of(setting: Setting, fits: tuple[str, ...] = ("ols", "ridge")) -> Analysis:
-    """Say what is computed: both modes, with the app's defaults but for the draws."""
-    return Analysis.model_validate(
-        {
-            "name": "calibration",
-            "movie": {
-                "task": "movie",
-                "runs": [{"run": str(i + 1), "film": f"{i}.mkv"} for i in range(setting.runs)],
-            },
-            "atlas": {"regions": ["hV4"]},
-            "models": list(LAYERS),
-            "feature_tables": [
-                {"name": name, "files": {str(i + 1): "x" for i in range(setting.runs)}}
-                for name in LAYERS
-            ],
-            "fits": list(fits),
-            "statistics": {"null_draws": dict.fromkeys(("ols", "nnls", "ridge"), setting.draws)},
-        }
-    )
-
-
-def tested(runs: list[RunRDMs], setting: Setting, seed: int) -> pd.DataFrame:
-    """Every p of one study: mode, fit, model, r, p_null, p_null_max, p_t, p_t_one_sided."""
-    analysis = analysis_of(setting)
-    shift_seed = int(np.random.SeedSequence([seed, _own_seed(setting)]).generate_state(1)[0])
-    table = null_table(iter(runs), LAYERS, ["hV4"], "hV4", analysis, shift_seed).drop(
-        columns=["roi", "note"]
-    )
+def table_of(done: Sequence[Chunk], seeds: str) -> pd.DataFrame:
+    """Share of p < .05 in each cell; the studies of chunks that are not there are left out."""
     parts = []
-    for scores in all_scores(study_products(runs, analysis.robust.min_lag_s), LAYERS, analysis):
-        participants = scores.participants[:, 0]
-        test = one_sample_t(fisher_z(participants))
-        part = pd.DataFrame({"model": list(LAYERS), "r": finite_mean(participants, -1)})
-        part = part.assign(p_t=test.p, p_t_one_sided=stats.t.sf(test.t, test.df))
-        parts.append(part.assign(mode=scores.mode, fit=scores.fit))
-    return table.merge(pd.concat(parts), on=["mode", "fit", "model"], validate="1:1")
-
-
-def studies(setting: Setting, seeds: range) -> pd.DataFrame:
-    """Test one study a seed."""
-    return pd.concat(
-        [tested(make_study(setting, seed), setting, seed).assign(seed=seed) for seed in seeds],
-        ignore_index=True,
-    )
-
-
-def shares(found: pd.DataFrame) -> pd.DataFrame:
-    """Share of studies with p < .05 of each test, for each mode, fit and model; and mean r."""
-    said = found.assign(**{test: found[test] < 0.05 for test in TESTS})
-    by = said.groupby(["mode", "fit", "model"], sort=False)
-    return by[[*TESTS, "r"]].mean().assign(studies=by.size()).reset_index()
-
-
-def interval(n: int, level: float = 0.95) -> tuple[float, float]:
-    """Shares of n studies within which .05 lies, by the binomial distribution."""
-    low, high = stats.binom.interval(level, n, 0.05)
-    return float(low) / n, float(high) / n
-
-
-def summary(found: pd.DataFrame, fit: str = "ols") -> str:
-    """Say in Markdown, for each setting, the shares of p < .05 of the three models of one fit."""
-    wanted = (
-        ("robust", "p_null"),
-        ("robust", "p_t"),
-        ("replicate", "p_null"),
-        ("replicate", "p_t"),
-    )
-    heads = " | ".join(f"{mode} {test}" for mode, test in wanted)
-    lines = [f"| setting | studies | {heads} |", "|---" * (2 + len(wanted)) + "|"]
-    for setting, its in found[found["fit"] == fit].groupby("setting", sort=False):
-        by_mode = its.set_index(["mode", "model"])
-        cells = [
-            " ".join(f"{by_mode.loc[(mode, model), test]:.3f}" for model in LAYERS)
-            for mode, test in wanted
-        ]
-        lines.append(f"| {setting} | {its['studies'].iloc[0]} | {' | '.join(cells)} |")
-    return "\n".join([*lines, ""])
+    for cell in dict.fromkeys(chunk.cell for chunk in done):
+        files = [chunk.path for chunk in done if chunk.cell == cell and chunk.path.is_file()]
+        if files:
+            tests = pd.concat([pd.read_csv(path, sep="\t") for path in files])
+            part = shares(tests)
+            part.insert(0, "cell", cell)
+            part.insert(1, "seeds", seeds)
+            parts.append(part)
+    return flagged(pd.concat(parts, ignore_index=True))
 
 
 def main() -> None:
-    """Run the settings and write shares of p < .05 as they come."""
+    """Run the cells, those above chance anew with fresh seeds, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=200, help="of noise alone, each noise")
-    parser.add_argument("--power-studies", type=int, default=50, help="for each size of effect")
-    parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--only", nargs="*", default=None, help="names of settings")
+    parser.add_argument("--only", nargs="*", choices=list(CELLS), help="cells; default: all")
+    parser.add_argument("--studies", type=int, help="of each cell; default: what the cell says")
+    parser.add_argument("--jobs", type=int, default=1, help="processes of one thread each")
+    parser.add_argument("--bold", type=Path, help="sub001/BOLD of haxby2001; none: no real BOLD")
+    parser.add_argument("--repeat", action="store_true", help="cells above chance, once more")
+    parser.add_argument("--work", type=Path, default=Path("build/calibration"), help="kept studies")
     parser.add_argument("--out", type=Path, default=Path("build/calibration.tsv"))
     options = parser.parse_args()
-    parts = []
-    for name, setting in _chosen(options.only).items():
-        start = perf_counter()
-        n = options.power_studies if setting.effect else options.studies
-        found = studies(setting, range(options.first_seed, options.first_seed + n))
-        part = shares(found)
-        part.insert(0, "setting", name)
-        parts.append(part)
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        pd.concat(parts).to_csv(options.out, sep="\t", index=False, float_format="%.4f")
-        sys.stdout.write(f"{name}: {n} studies in {perf_counter() - start:.0f} s\n")
-        sys.stdout.write(summary(part))
-        sys.stdout.flush()
+    cells = _possible(options.only or list(CELLS), options.bold)
+    if not cells:
+        parser.error("no cell is left")
+    number = {name: options.studies or CELLS[name].studies for name in cells}
+    first = [c for name in cells for c in chunks(name, range(number[name]), options.work)]
+    run(first, options.jobs, options.bold)
+    table = table_of(first, "first")
+    if options.repeat:
+        table = pd.concat([table, _repeated(table, options, number)], ignore_index=True)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    table.to_csv(options.out, sep="\t", index=False, float_format="%.4f")
+    sys.stdout.write(summary(table))
 
 
-def _chosen(names: list[str] | None) -> Mapping[str, Setting]:
-    every = {**NULL_SETTINGS, **POWER_SETTINGS}
-    return every if names is None else {name: every[name] for name in names}
+def _possible(cells: Sequence[str], bold: Path | None) -> list[str]:
+    """Leave out the cells of real BOLD where it is absent, and say so."""
+    if bold is not None and calibration_bold.is_there(bold):
+        return list(cells)
+    real = [name for name in cells if CELLS[name].setting.noise == "bold"]
+    if real:
+        sys.stdout.write(f"no real BOLD at {bold}: left out are {'; '.join(real)}\n")
+    return [name for name in cells if name not in real]
+
+
+def _repeated(
+    table: pd.DataFrame, options: argparse.Namespace, number: dict[str, int]
+) -> pd.DataFrame:
+    """Repeat each cell with a model above chance, and give the rows of these models."""
+    above = table[table["chance"] == "above"]
+    fresh = [
+        chunk
+        for name in above["cell"].unique()
+        for chunk in chunks(name, range(FRESH, FRESH + number[name]), options.work)
+    ]
+    if not fresh:
+        return above
+    run(fresh, options.jobs, options.bold)
+    keys = ["cell", "mode", "fit", "model"]
+    return table_of(fresh, "fresh").merge(above[keys], on=keys)
 
 
 if __name__ == "__main__":

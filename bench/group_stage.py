@@ -28,10 +28,12 @@ from bidsapp.rsa.gram import BLOCK_PAIRS, RunProducts
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.rsa.unique import split, unique
+from bidsapp.rsa.volumes import FilmVolumes
 
 REPETITION_TIME = 2.0
 MIN_LAG_S = 20.0
 OVERLAP_VOLUMES = 8
+UNCOVERED_VOLUMES = 10
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _scaling() -> dict[str, float]:
     return times
 
 
-def made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
+def made_up(size: Size, name: str, n: int, n_repeated: int) -> RunRDMs:
     """Make up a run's RDMs: structure that layers and regions share, and noise."""
     rng = np.random.default_rng(n)
     n_pairs = n * (n - 1) // 2
@@ -134,7 +136,9 @@ def made_up(size: Size, name: str, n: int, trim_end: int) -> RunRDMs:
 
     targets = rdms(size.regions * size.participants)
     targets = targets.reshape(size.regions, size.participants, n_pairs)
-    return RunRDMs(name, rdms(sum(size.layers)), targets, REPETITION_TIME, trim_end)
+    film = FilmVolumes(np.arange(n) >= UNCOVERED_VOLUMES, FilmVolumes.whole(n, n_repeated).repeated)
+    models = rdms(sum(size.layers))
+    return RunRDMs(name, models, targets, REPETITION_TIME, film, robust_targets=targets)
 
 
 def _bare_products(rdms: RunRDMs, n_pairs: int) -> float:

@@ -12,9 +12,11 @@ from threadpoolctl import threadpool_limits
 
 from bench.group_stage import MIN_LAG_S, OVERLAP_VOLUMES, PAPER, REPETITION_TIME
 from bidsapp.rsa.searchlight import Sphering, VoxelRun, expected_seconds, searchlight
+from bidsapp.rsa.volumes import FilmVolumes
 
 SPHERES = 128
 GRID_MM = 3.0
+N_REGRESSORS = 13
 HOW = Sphering(9.0, "correlation", "robust", "ols", (), MIN_LAG_S)
 
 
@@ -35,7 +37,9 @@ def _timed(layers: int) -> dict[str, float]:
             positions_mm=voxels,
             models=1 + rng.standard_normal((layers, n * (n - 1) // 2), dtype=np.float32),
             repetition_time=REPETITION_TIME,
-            trim_end=OVERLAP_VOLUMES,
+            film=FilmVolumes.whole(n, OVERLAP_VOLUMES),
+            basis=np.linalg.qr(rng.standard_normal((n, N_REGRESSORS)))[0],
+            lag1_r=0.4,
         )
         for i, n in enumerate(PAPER.volumes)
     ]

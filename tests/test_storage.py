@@ -114,7 +114,7 @@ def results(folder: Path, image: nibabel.Nifti1Image, slope: float | None = None
     area = atlas_regions(carried, ["V1v"], ["V1v"]).mask("V1v")
     masks = {"FFA": found.mask, "V1v": area}
     nuisance = NuisanceDesign(np.column_stack([np.linspace(-1, 1, N), np.ones(N)]), ("a", "b"), {})
-    patterns = region_patterns(bold, masks, nuisance, scale=False).series
+    patterns = region_patterns(bold, masks, nuisance, scale=False).replicate.series
     return Results(
         *(in_order(mask, image.affine) for mask in masks.values()),
         np.stack([correlation_distance(patterns[name]) for name in masks]),

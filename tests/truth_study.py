@@ -10,15 +10,23 @@ import pandas as pd
 from nipype.interfaces.base import SimpleInterface, TraitedSpec
 
 from bidsapp.analysis.spec import Analysis, read_analysis
-from bidsapp.dataset.derivatives import OutputTree, read_rdms, write_rdms, write_table
+from bidsapp.dataset.derivatives import (
+    ROBUST_RDMS,
+    OutputTree,
+    read_rdms,
+    write_rdms,
+    write_table,
+)
 from bidsapp.demo.check import Results
 from bidsapp.demo.size import MOVIE_SESSION, MOVIE_TASK, REPETITION_TIME, SMALL
 from bidsapp.demo.stimuli import Stimuli
 from bidsapp.demo.write import write_brains
+from bidsapp.interfaces.film_volumes import PlainVolumes
 from bidsapp.interfaces.similarity import ParticipantSimilarity
 from bidsapp.rsa.rdm import to_square
 from bidsapp.settings import Settings, make_settings
 from bidsapp.tables.columns import describe
+from bidsapp.workflows.coverage import plain_volumes
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.group import brain_rdm_files, init_group_wf
 from bidsapp.workflows.inputs import find_inputs
@@ -88,8 +96,9 @@ def find_regions_again(study: Study, output_dir: Path, template: str | None = No
     """Repeat the steps that find regions, from the t maps that are there."""
     settings, tree = study.settings, OutputTree(output_dir)
     no_models = {run.run: [] for run in study.analysis.movie.runs}
+    volumes = film_volumes(study)
     for person in find_inputs(settings, study.analysis).participants:
-        workflow = init_single_participant_wf(settings, study.analysis, person, no_models)
+        workflow = init_single_participant_wf(settings, study.analysis, person, no_models, volumes)
         functional, atlas = (workflow.get_node(name).interface for name in ("functional", "atlas"))
         functional.inputs.t_maps = _maps(study, functional, "t")
         functional.inputs.z_maps = _maps(study, functional, "z")
@@ -108,17 +117,28 @@ def compare_again(study: Study, output_dir: Path, swapped: Mapping[str, str]) ->
     """Repeat the comparison with every run's models taken from another run."""
     settings, analysis = study.settings, study.analysis
     models = model_rdm_files(settings, analysis)
-    brains = brain_rdm_files(settings, analysis)
+    brains, robust = (brain_rdm_files(settings, analysis, desc) for desc in (None, ROBUST_RDMS))
     for label in study.results.truth["peaks_mm"]:
         step = ParticipantSimilarity(
             analysis=analysis.model_dump(mode="json"),
             model_rdms={run: [str(path) for path in models[swapped[run]]] for run in models},
             brain_rdms={run: {label: str(files[label])} for run, files in brains.items()},
+            robust_rdms={run: {label: str(files[label])} for run, files in robust.items()},
+            film_volumes=film_volumes(study),
+            nuisance={},
             repetition_time=REPETITION_TIME,
             entities=_movie(label),
         )
         _run(step, output_dir, label)
     return Results(study.directory, output_dir)
+
+
+def film_volumes(study: Study) -> dict[str, PlainVolumes]:
+    """Say which volumes of each run the robust mode uses, as steps take it."""
+    return {
+        run.run: plain_volumes(study.settings, study.analysis, run.run, REPETITION_TIME)
+        for run in study.analysis.movie.runs
+    }
 
 
 def shift_models(study: Study, output_dir: Path, volumes: int) -> Results:

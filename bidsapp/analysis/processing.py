@@ -95,6 +95,8 @@ class Robust(Part):
     """Keys of the mode that guards against temporal autocorrelation."""
 
     min_lag_s: NonNegative = 20.0
+    # Least share of a volume's response window, by absolute weight, that the film covers.
+    min_coverage: Annotated[float, Field(ge=0, le=1)] = 0.98
     trim_shared_film: bool = True
     penalties: tuple[Positive, ...] = Field(
         default=tuple(10 ** (-4 + 0.5 * i) for i in range(17)), min_length=1

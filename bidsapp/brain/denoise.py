@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from bidsapp.brain.censoring import censored_volumes
 from bidsapp.confounds import finite_columns, read_confounds
 from bidsapp.errors import InputError
 
+_EXACT = 1e-8  # share of a volume's variance that rounding may leave of an exact fit
 _COSINE = re.compile(r"cosine_?\d+", re.IGNORECASE)
 
 
@@ -51,6 +52,34 @@ class NuisanceDesign:
         censored: Bools = (spikes != 0).any(axis=1)
         return censored
 
+    def basis_everywhere(self, volumes: Bools) -> Floats:
+        """Return `basis` as rows of all volumes, (n_volumes, rank), NaN in those left out."""
+        basis = self.basis(volumes)
+        rows = np.full((len(volumes), basis.shape[1]), np.nan)
+        rows[volumes] = basis
+        return rows
+
+    def with_residual(self, volumes: Bools) -> Bools:
+        """Tell which of some volumes, (n_volumes,), keep a residual of their own.
+
+        A regressor that is zero in all of them but one, or the like, fits that one exactly.
+        """
+        leverage = np.zeros(len(volumes))
+        leverage[volumes] = (self.basis(volumes) ** 2).sum(axis=1)
+        kept: Bools = volumes & (leverage < 1 - _EXACT)
+        return kept
+
+    def leaving_out(self, volumes: Bools) -> "NuisanceDesign":
+        """Give further volumes, (n_volumes,), regressors of their own, as if they were censored."""
+        more = np.flatnonzero(volumes & ~self.censored)
+        spikes = np.eye(len(self.matrix))[:, more]
+        names = tuple(f"left_out_{volume}" for volume in more)
+        return replace(
+            self,
+            matrix=np.column_stack([spikes, self.matrix]),
+            names=(*names, *self.names),
+        )
+
     @property
     def n_confounds(self) -> int:
         """Number of regressors beside the intercept and those of censored volumes."""
@@ -59,8 +88,15 @@ class NuisanceDesign:
     @cached_property
     def degrees_of_freedom(self) -> int:
         """Number of volumes left, less the rank of the regressors in them."""
-        left = self.matrix[~self.censored]
-        return len(left) - int(_orthonormal(left).shape[1])
+        return self.degrees_of_freedom_in(~self.censored)
+
+    def degrees_of_freedom_in(self, volumes: Bools) -> int:
+        """Count some volumes, (n_volumes,), less the rank of the regressors in them."""
+        return int(np.count_nonzero(volumes)) - int(self.basis(volumes).shape[1])
+
+    def basis(self, volumes: Bools) -> Floats:
+        """Return an orthonormal basis, (n, rank), of the regressors in n of the volumes."""
+        return _orthonormal(self.matrix[volumes])
 
     @cached_property
     def _spikes(self) -> Bools:

@@ -14,18 +14,36 @@ from bidsapp.errors import InputError
 
 
 @dataclass(frozen=True)
+class Denoised:
+    """Denoised voxels of each region in one run.
+
+    Attributes
+    ----------
+    series
+        Region to float32 (n_volumes, n_voxels); a row is the pattern of a volume, NaN where the
+        volume took no part.
+    voxels
+        Region to the mask of the voxels in ``series``, which are in the order of ``data[mask]``:
+        those that change.
+    """
+
+    series: Mapping[str, Floats]
+    voxels: Mapping[str, Bools]
+
+
+@dataclass(frozen=True)
 class RegionPatterns:
     """What the voxels of each region do in one run.
 
     Attributes
     ----------
-    series
-        Region to float32 (n_volumes, n_voxels), denoised; a row is the pattern of a volume, NaN
-        where the volume is censored.
+    replicate
+        Denoised on all volumes that are not censored.
+    robust
+        Denoised on those of them that the robust mode uses; all NaN where these are too few for
+        the regressors.
     dropped
-        Region to the number of voxels left out because they never change.
-    voxels
-        Region to the mask of the voxels in ``series``, which are in the order of ``data[mask]``.
+        Region to the number of voxels left out of ``replicate`` because they never change.
     tsnr
         Region to the temporal signal-to-noise ratio: each voxel's mean over the SD of its denoised
         series, over volumes that are not censored, averaged over voxels; NaN for a region without
@@ -34,9 +52,9 @@ class RegionPatterns:
         A few voxels of each region, before and after.
     """
 
-    series: Mapping[str, Floats]
+    replicate: Denoised
+    robust: Denoised
     dropped: Mapping[str, int]
-    voxels: Mapping[str, Bools]
     tsnr: Mapping[str, float]
     carpet: Carpet
 
@@ -55,8 +73,12 @@ def region_patterns(
     design: NuisanceDesign,
     scale: bool,
     smoothing: Smoothing | None = None,
+    used: Bools | None = None,
 ) -> RegionPatterns:
-    """Read the voxels of all regions and regress the nuisance out of each.
+    """Read the voxels of all regions and regress the nuisance out of each, for each mode.
+
+    Volumes left out after the regression would leave in the others what the regressors took from
+    them, so each mode fits the regressors on its own volumes.
 
     Parameters
     ----------
@@ -67,9 +89,11 @@ def region_patterns(
     design
         The run's nuisance regressors.
     scale
-        Whether each voxel's residuals are divided by their SD over volumes not censored.
+        Whether each voxel's residuals are divided by their SD over the volumes that took part.
     smoothing
         What the image is smoothed by before; None leaves it as it is.
+    used
+        Shape (n_volumes,): volumes that the robust mode uses; None: all.
 
     Raises
     ------
@@ -80,34 +104,91 @@ def region_patterns(
     names = list(masks)
     if not names:
         nothing = np.empty((len(design.matrix), 0))
-        return RegionPatterns({}, {}, {}, {}, Carpet((), nothing, nothing))
+        empty = Denoised({}, {})
+        return RegionPatterns(empty, empty, {}, {}, Carpet((), nothing, nothing))
     union = np.logical_or.reduce([masks[name] for name in names])
     measured, raw = _read(bold, union, smoothing)
     _check(raw, design, bold)
     left = ~design.censored
     # A voxel without signal has none of its own after smoothing either.
-    changing = np.ptp(measured[left], axis=0) > 0
-    clean = residuals(raw, design.matrix)
-    clean[~left] = np.nan
-    deviation = clean[left].std(axis=0, dtype=np.float64)
-    mean = raw[left].mean(axis=0, dtype=np.float64)
-    ratio = np.divide(mean, deviation, where=changing, out=np.zeros(len(changing)))
-    shown = carpet({name: masks[name][union] & changing for name in names}, raw, clean, left)
-    if scale:
-        clean = (clean / np.where(changing, deviation, 1.0)).astype(np.float32)
+    changing = _changing(measured, left)
+    clean = _regressed(raw, design, left)
+    ratio = _signal_to_noise(raw, clean, left, changing)
+    inside = {name: masks[name][union] for name in names}
+    shown = carpet({name: inside[name] & changing for name in names}, raw, clean, left)
+    replicate = _by_region(_scaled(clean, left) if scale else clean, inside, changing, union)
+    robust = replicate
+    if used is not None:
+        in_robust = left & used
+        clean = _regressed(raw, design, in_robust)
+        changing_there = _changing(measured, in_robust)
+        robust = _by_region(
+            _scaled(clean, in_robust) if scale else clean, inside, changing_there, union
+        )
+    return RegionPatterns(
+        replicate=replicate,
+        robust=robust,
+        dropped={name: int((inside[name] & ~changing).sum()) for name in names},
+        tsnr={name: _mean(ratio[inside[name] & changing]) for name in names},
+        carpet=shown,
+    )
+
+
+def _signal_to_noise(raw: Floats, clean: Floats, volumes: Bools, changing: Bools) -> Floats:
+    """Give each voxel's mean over the SD of its denoised series; 0 for one that never changes."""
+    ratio = np.zeros(len(changing))
+    if volumes.any():
+        deviation = clean[volumes].std(axis=0, dtype=np.float64)
+        mean = raw[volumes].mean(axis=0, dtype=np.float64)
+        np.divide(mean, deviation, where=changing, out=ratio)
+    return ratio
+
+
+def _changing(measured: Floats, volumes: Bools) -> Bools:
+    if not volumes.any():
+        return np.zeros(measured.shape[1], dtype=np.bool_)
+    changing: Bools = np.ptp(measured[volumes], axis=0) > 0
+    return changing
+
+
+def _regressed(raw: Floats, design: NuisanceDesign, volumes: Bools) -> Floats:
+    """Regress the nuisance out of some volumes; the rest is NaN, and all if they are too few."""
+    if design.degrees_of_freedom_in(volumes) < 1:
+        return np.full(raw.shape, np.nan, np.float32)
+    if np.array_equal(volumes, ~design.censored):  # the others have regressors of their own
+        clean = residuals(raw, design.matrix)
+        clean[~volumes] = np.nan
+        return clean
+    clean = np.full(raw.shape, np.nan, np.float32)
+    clean[volumes] = residuals(raw[volumes], design.matrix[volumes])
+    return clean
+
+
+def _scaled(clean: Floats, volumes: Bools) -> Floats:
+    """Divide each voxel by its SD over some volumes."""
+    if not volumes.any():
+        return clean
+    deviation = clean[volumes].std(axis=0, dtype=np.float64)
+    scaled: Floats = (clean / np.where(deviation > 0, deviation, 1.0)).astype(np.float32)
+    return scaled
+
+
+def _by_region(
+    clean: Floats, inside: Mapping[str, Bools], changing: Bools, union: Bools
+) -> Denoised:
+    """Give each region its own voxels of all regions' (n_volumes, n_voxels)."""
     series: dict[str, Floats] = {}
-    dropped: dict[str, int] = {}
     voxels: dict[str, Bools] = {}
-    tsnr: dict[str, float] = {}
-    for name in names:
-        inside = masks[name][union]
-        kept = inside & changing
+    for name, own in inside.items():
+        kept = own & changing
         series[name] = clean[:, kept]
-        dropped[name] = int(np.count_nonzero(inside & ~changing))
         voxels[name] = np.zeros_like(union)
         voxels[name][union] = kept
-        tsnr[name] = float(ratio[kept].mean()) if kept.any() else float("nan")
-    return RegionPatterns(series, dropped, voxels, tsnr, shown)
+    return Denoised(series, voxels)
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else float("nan")
 
 
 def _read(bold: Path, mask: Bools, smoothing: Smoothing | None) -> tuple[Floats, Floats]:

@@ -9,9 +9,16 @@ from importlib.resources import files
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis, Dissimilarity
-from bidsapp.dataset.description import SourceDataset, describe
+from bidsapp.dataset.description import ROBUST_RDMS, SourceDataset, describe
+from bidsapp.dataset.film_coverage import FilmCoverage, read_film_coverage
 from bidsapp.dataset.images import STANDARD_SPACES, write_image, write_segmentation
-from bidsapp.dataset.rdms import RDMFile, read_rdms, write_rdms, write_stimulus_rdms
+from bidsapp.dataset.rdms import (
+    RDMFile,
+    read_rdms,
+    update_film_coverage,
+    write_rdms,
+    write_stimulus_rdms,
+)
 from bidsapp.dataset.textfiles import (
     read_json,
     read_table,
@@ -22,17 +29,21 @@ from bidsapp.dataset.textfiles import (
 from bidsapp.errors import UsageError
 
 __all__ = [
+    "ROBUST_RDMS",
     "STANDARD_SPACES",
+    "FilmCoverage",
     "OutputTree",
     "RDMFile",
     "SourceDataset",
     "bids_uri",
     "desc_labels",
+    "read_film_coverage",
     "read_json",
     "read_rdms",
     "read_table",
     "sidecar",
     "stimulus_rdms_path",
+    "update_film_coverage",
     "write_image",
     "write_json",
     "write_rdms",

@@ -26,9 +26,12 @@ RECORD = "logs/analysis.yaml"
 # Names that BIDS does not know yet; a validator then finds no error in the rest.
 _BIDSIGNORE = ("*_relmat.*", "*_stats.*", "*_statmap.*", "group", "sub-*/figures", "*.html")
 
+ROBUST_RDMS = "roisrobust"
+"""``desc`` of the brain RDMs of the robust mode; those of replicate have the kind's default."""
 _DESCRIPTIONS = {
     "given": "A region given as a file, on the grid of the first movie run",
     "rois": "Dissimilarities between volumes, one matrix a region",
+    ROBUST_RDMS: "The same of the mode robust, denoised on the volumes that it uses",
     "similarity": "How well each model predicts the dissimilarities of each region",
     "weights": "Weight of each layer of a model in that prediction",
     "autocorrelation": "Temporal autocorrelation of each region's voxels",

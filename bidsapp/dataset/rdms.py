@@ -10,11 +10,21 @@ import numpy as np
 
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Floats
-from bidsapp.dataset.textfiles import sidecar, write_json
+from bidsapp.dataset.film_coverage import FilmCoverage, read_film_coverage, rounded
+from bidsapp.dataset.textfiles import read_json, sidecar, write_json
 from bidsapp.errors import InputError
 from bidsapp.files import whole_file
+from bidsapp.rsa.rdm import UnitMoments
 
 Kind = Literal["region", "layer"]
+
+# Beside what rsatoolbox reads: its own descriptors of an RDM are not to be arrays.
+_MOMENTS = "unit_moments"
+_MOMENTS_DESCRIPTION = (
+    f"Group {_MOMENTS} of the HDF5 file: mean and sd (the population's) over the n_units units of "
+    "each volume's pattern, one row a layer; of a layer that was projected, mean 0 and sd norm / "
+    "sqrt(n_units)"
+)
 
 _MEASURES: dict[Dissimilarity, str] = {
     "correlation": "1 minus the Pearson correlation of the patterns of two volumes",
@@ -39,6 +49,8 @@ class RDMFile:
         What holds for all of them: participant, run, model, ...
     dissimilarity
         What the values are.
+    moments
+        Of each layer's patterns; None for regions, and for files of earlier releases.
     """
 
     rdms: Floats
@@ -46,6 +58,7 @@ class RDMFile:
     onsets_s: Floats
     descriptors: Mapping[str, str]
     dissimilarity: Dissimilarity = "correlation"
+    moments: tuple[UnitMoments, ...] | None = None
 
 
 def write_rdms(
@@ -57,6 +70,7 @@ def write_rdms(
     descriptors: Mapping[str, str],
     dissimilarity: Dissimilarity = "correlation",
     notes: Mapping[str, object] | None = None,
+    moments: Sequence[UnitMoments] = (),
 ) -> None:
     """Write RDMs as HDF5 that ``rsatoolbox.rdm.load_rdm`` opens, with a JSON sidecar.
 
@@ -78,17 +92,21 @@ def write_rdms(
         What the values are.
     notes
         What else the sidecar is to say.
+    moments
+        Of the patterns of each of the k layers; none where they are not kept.
 
     Raises
     ------
     ValueError
-        The numbers of RDMs, names, pairs and onsets do not fit.
+        The numbers of RDMs, names, pairs, onsets and moments do not fit.
     """
     n = len(onsets_s)
     if rdms.shape != (len(names), n * (n - 1) // 2):
         raise ValueError(
             f"{path.name}: {rdms.shape} RDMs, {len(names)} names and {n} onsets do not fit"
         )
+    if moments and [each.mean.shape for each in moments] != [(n,)] * len(names):
+        raise ValueError(f"{path.name}: moments do not fit {len(names)} names and {n} onsets")
     container = _rsatoolbox().RDMs(
         np.asarray(rdms, np.float32),
         dissimilarity_measure=dissimilarity,
@@ -97,36 +115,96 @@ def write_rdms(
         pattern_descriptors={"onset_s": np.asarray(onsets_s, np.float64)},
     )
     sidecar(path).unlink(missing_ok=True)  # an old one must never describe a new file
+    content = container.to_dict() | ({_MOMENTS: _stacked(moments)} if moments else {})
     with whole_file(path) as temporary:
-        container.save(str(temporary), file_type="hdf5")
+        _hdf5().write_dict_hdf5(str(temporary), content)
     metadata = _metadata(kind, names, onsets_s, descriptors, dissimilarity)
     write_json(sidecar(path), {**metadata, **(notes or {})})
 
 
 def write_stimulus_rdms(
     path: Path,
-    layers: Mapping[str, Floats],
+    layers: Mapping[str, tuple[Floats, UnitMoments]],
     onsets_s: Floats,
     descriptors: Mapping[str, str],
     dissimilarity: Dissimilarity,
     notes: Mapping[str, object],
+    coverage: Floats,
 ) -> None:
     """Write the RDMs of a model for one run; see `write_rdms`.
 
     Parameters
     ----------
     layers
-        Layer to (n_pairs,).
+        Layer to its RDM, (n_pairs,), and the moments of its patterns.
     path, onsets_s, descriptors, dissimilarity, notes
         As for `write_rdms`.
+    coverage
+        (n_volumes,) share of each volume's response that falls on the film, 0 to 1.
     """
-    stack = np.stack(list(layers.values()))
-    write_rdms(path, stack, list(layers), "layer", onsets_s, descriptors, dissimilarity, notes)
+    rdms, moments = zip(*layers.values(), strict=True)
+    stack = np.stack(rdms)
+    notes = {
+        **notes,
+        "Volumes": _volumes(len(onsets_s), FilmCoverage.of(coverage, stack)),
+        "UnitMoments": _MOMENTS_DESCRIPTION,
+    }
+    names = list(layers)
+    write_rdms(path, stack, names, "layer", onsets_s, descriptors, dissimilarity, notes, moments)
+
+
+def update_film_coverage(path: Path, coverage: Floats) -> bool:
+    """Make sure that the sidecar of model RDMs says how much of the film its volumes know.
+
+    The sidecar alone is written, and only where it says nothing or something else; RDMs and what
+    they were made from stay as they are.
+
+    Parameters
+    ----------
+    path
+        A file of `write_stimulus_rdms`, of this release or an earlier one.
+    coverage
+        (n_volumes,) share of each volume's response that falls on the film, 0 to 1.
+
+    Returns
+    -------
+    bool
+        Whether the sidecar was written.
+
+    Raises
+    ------
+    InputError
+        The file is absent, or is no RDM file.
+    """
+    if _has_coverage(path, coverage):
+        return False
+    rdms = read_rdms(path)
+    if len(rdms.onsets_s) != len(coverage):
+        raise InputError(
+            f"{path} has {len(rdms.onsets_s)} volumes, and the run has {len(coverage)}: delete it "
+            "and run the stimulus level again"
+        )
+    film = FilmCoverage.of(coverage, rdms.rdms)
+    content = read_json(sidecar(path))
+    write_json(sidecar(path), {**content, "Volumes": _volumes(len(coverage), film)})
+    return True
+
+
+def _has_coverage(path: Path, coverage: Floats) -> bool:
+    try:
+        film = read_film_coverage(path)
+    except InputError:
+        return False
+    return film is not None and np.array_equal(film.coverage, rounded(coverage))
 
 
 def _rsatoolbox() -> Any:  # noqa: ANN401 (a module)
     """Import rsatoolbox only where it is used: that takes seconds."""
     return import_module("rsatoolbox.rdm")
+
+
+def _hdf5() -> Any:  # noqa: ANN401 (a module)
+    return import_module("rsatoolbox.io.hdf5")
 
 
 def _metadata(
@@ -149,9 +227,15 @@ def _metadata(
             "upper triangle row by row, NaN where a volume is undefined"
         ),
         "Rows": {"Descriptor": kind, "Names": list(names)},
-        "Volumes": {"Count": len(onsets_s), "Descriptor": "onset_s", "Units": "s"},
+        "Volumes": _volumes(len(onsets_s)),
         "Descriptors": dict(descriptors),
     }
+
+
+def _volumes(n_volumes: int, film: FilmCoverage | None = None) -> dict[str, object]:
+    """Describe the volumes; of models' RDMs also their film coverage."""
+    described = {} if film is None else film.described()
+    return {"Count": n_volumes, "Descriptor": "onset_s", "Units": "s", **described}
 
 
 def read_rdms(path: Path) -> RDMFile:
@@ -165,7 +249,9 @@ def read_rdms(path: Path) -> RDMFile:
     if not path.is_file():
         raise InputError(f"{path} is missing: run the stage that makes it first")
     try:
-        container = _rsatoolbox().load_rdm(str(path), file_type="hdf5")
+        content = _hdf5().read_dict_hdf5(str(path))
+        container = _rsatoolbox().rdms_from_dict(content)
+        moments = _unstacked(content[_MOMENTS]) if _MOMENTS in content else None
         kind = next(kind for kind in ("region", "layer") if kind in container.rdm_descriptors)
         onsets_s = np.asarray(container.pattern_descriptors["onset_s"], np.float64)
         measured = next(name for name in _MEASURES if name == container.dissimilarity_measure)
@@ -177,4 +263,20 @@ def read_rdms(path: Path) -> RDMFile:
         onsets_s=onsets_s,
         descriptors={key: str(value) for key, value in container.descriptors.items()},
         dissimilarity=measured,
+        moments=moments,
     )
+
+
+def _stacked(moments: Sequence[UnitMoments]) -> dict[str, np.ndarray]:
+    """Turn moments into arrays for HDF5: (k, n_volumes), and (k,) of ``n_units``."""
+    return {
+        "mean": np.stack([each.mean for each in moments]),
+        "sd": np.stack([each.sd for each in moments]),
+        "n_units": np.array([each.n_units for each in moments]),
+    }
+
+
+def _unstacked(arrays: Mapping[str, np.ndarray]) -> tuple[UnitMoments, ...]:
+    """Invert `_stacked`."""
+    layers = zip(arrays["mean"], arrays["sd"], arrays["n_units"], strict=True)
+    return tuple(UnitMoments(mean, sd, int(n_units)) for mean, sd, n_units in layers)

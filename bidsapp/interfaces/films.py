@@ -22,10 +22,10 @@ from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import OutputTree, stimulus_rdms_path, write_stimulus_rdms
 from bidsapp.dataset.stimuli import find_film
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.rdm import DISTANCES
+from bidsapp.rsa.rdm import UnitMoments, rdm_with_moments
 from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.devices import Machine
-from bidsapp.vision.feature_tables import check_table, table_features
+from bidsapp.vision.feature_tables import check_table, table_coverage, table_features
 from bidsapp.vision.framing import Framing
 from bidsapp.vision.model_rdms import model_rdms
 from bidsapp.vision.model_recipe import Recipe
@@ -39,6 +39,7 @@ class _ModelRDMsInputSpec(BaseInterfaceInputSpec):
     # What lies in the folders below is not hashed; its digest is.
     made_from = traits.Dict(mandatory=True, desc="model: fingerprint of all that it is made from")
     version = traits.Str(mandatory=True, desc="of this app: another may compute another way")
+    layout = traits.Int(2, usedefault=True, desc="of the files: 2 has coverage and moments")
     labels = traits.Dict(mandatory=True, desc="model: desc label")
     tables = traits.List(traits.Dict, mandatory=True, desc="feature tables, taken as models")
     stimuli_dir = Directory(exists=True, mandatory=True)
@@ -71,8 +72,7 @@ class ModelRDMs(SimpleInterface):
             Framing(**inputs.framing), inputs.hrf_s, Extraction.model_validate(inputs.extraction)
         )
         for table in map(FeatureTable.model_validate, inputs.tables):
-            rdms = self._table(film, table, recipe.hrf_s)
-            self._write(tree, film, table.name, table.dissimilarity, rdms, {})
+            self._write_table(tree, film, table, recipe.hrf_s)
         if inputs.models:
             torch.set_num_threads(inputs.n_threads)
             machine = Machine(Path(runtime.cwd), int(inputs.memory_gb * 1e9), inputs.device)
@@ -80,18 +80,23 @@ class ModelRDMs(SimpleInterface):
             weights = Path(inputs.weights_dir) if isdefined(inputs.weights_dir) else None
             for made in model_rdms(entries, film, recipe, machine, weights):
                 name, dissimilarity = made.entry.name, made.entry.dissimilarity
-                self._write(tree, film, name, dissimilarity, made.rdms, made.notes)
+                coverage = film.coverage(recipe.hrf_s)
+                self._write(tree, film, name, dissimilarity, made.layers, made.notes, coverage)
         self._results["staged"] = str(tree.root)
         return runtime
 
-    def _table(self, film: PlacedRun, table: FeatureTable, hrf_s: float) -> dict[str, Floats]:
+    def _write_table(
+        self, tree: OutputTree, film: PlacedRun, table: FeatureTable, hrf_s: float
+    ) -> None:
         stimuli = Path(self.inputs.stimuli_dir)
         files = {run: find_film(stimuli, pattern) for run, pattern in table.files.items()}
         features = table_features(
             files[film.run], table.columns, film.volume_times, list(files.values()), hrf_s
         )
         check_table(table.name, features.shape[1], table.dissimilarity)
-        return {table.name: DISTANCES[table.dissimilarity](features)}
+        layers = {table.name: rdm_with_moments(features, table.dissimilarity)}
+        coverage = table_coverage(files[film.run], table.columns, film.volume_times, hrf_s)
+        self._write(tree, film, table.name, table.dissimilarity, layers, {}, coverage)
 
     def _write(
         self,
@@ -99,13 +104,14 @@ class ModelRDMs(SimpleInterface):
         film: PlacedRun,
         model: str,
         dissimilarity: Dissimilarity,
-        rdms: Mapping[str, Floats],
+        layers: Mapping[str, tuple[Floats, UnitMoments]],
         notes: Mapping[str, object],
+        coverage: Floats,
     ) -> None:
         inputs = self.inputs
         path = stimulus_rdms_path(tree, inputs.task, film.run, inputs.labels[model], dissimilarity)
         facts = film.described(model, inputs.made_from[model])
-        write_stimulus_rdms(path, rdms, film.volume_times, facts, dissimilarity, notes)
+        write_stimulus_rdms(path, layers, film.volume_times, facts, dissimilarity, notes, coverage)
 
 
 def film_to_plain(film: PlacedRun) -> dict[str, Any]:

@@ -19,17 +19,20 @@ from threadpoolctl import threadpool_limits
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.brain.denoise import nuisance_design
+from bidsapp.brain.patterns import autocorrelation
 from bidsapp.dataset.derivatives import desc_labels, read_rdms, write_image
+from bidsapp.interfaces.film_volumes import robust_volumes, volumes_from_plain
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.patterns import denoised
 from bidsapp.interfaces.similarity import check_clock
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.searchlight import Sphering, VoxelRun, searchlight
 from bidsapp.tables.scores import layer_columns
 
 _BRAIN = "brain"
+_SAMPLED = 2000  # voxels that tell the autocorrelation
 
 
 class _SearchlightInputSpec(BaseInterfaceInputSpec):
@@ -39,6 +42,7 @@ class _SearchlightInputSpec(BaseInterfaceInputSpec):
     mask = traits.Dict(mandatory=True, desc="run: brain mask")
     confounds = traits.Dict(mandatory=True, desc="run: file")
     confounds_metadata = traits.Dict(mandatory=True, desc="run: file")
+    film_volumes = traits.Dict(mandatory=True, desc="run: see bidsapp.interfaces.film_volumes")
     start_time = traits.Dict(mandatory=True, desc="run: s")
     repetition_time = traits.Float(mandatory=True, desc="s")
     region_masks = traits.List(File(exists=True), desc="on the first run's grid; none: all voxels")
@@ -103,28 +107,32 @@ class SearchlightMaps(SimpleInterface):
         """Read one run's voxels and the RDMs of the models that are mapped."""
         inputs = self.inputs
         brain, affine = read_mask(inputs.mask[name])
-        design, patterns = denoised(
-            inputs.bold[name],
-            inputs.confounds[name],
-            inputs.confounds_metadata[name],
-            {_BRAIN: brain},
-            brain,
-            analysis.denoise,
-        )
+        confounds, metadata = inputs.confounds[name], inputs.confounds_metadata[name]
+        design = nuisance_design(Path(confounds), Path(metadata), analysis.denoise)
+        volumes = inputs.film_volumes[name]
+        if analysis.searchlight.mode == "robust":
+            in_robust = robust_volumes(volumes, len(design.matrix)) & ~design.censored
+            design = design.leaving_out(~design.with_residual(in_robust))
+        patterns = denoised(
+            inputs.bold[name], design, {_BRAIN: brain}, brain, analysis.denoise
+        ).replicate
+        series = patterns.series[_BRAIN]
+        some = series[:, :: max(1, series.shape[1] // _SAMPLED)]
         paths = [Path(path) for path in inputs.model_rdms[name]]
         files = [read_rdms(path) for path in paths]
         models = np.concatenate([file.rdms for file in files])
+        n_volumes = n_volumes_of(models.shape[1])
         onsets = np.arange(len(design.matrix)) * inputs.repetition_time + inputs.start_time[name]
         check_clock(Path(inputs.bold[name]), onsets, paths[0], files[0].onsets_s)
-        film = next(run for run in analysis.movie.runs if run.run == name)
-        shared_s = film.shared_with_next_s if analysis.robust.trim_shared_film else 0.0
         return VoxelRun(
             run=name,
-            series=_of_length(patterns.series[_BRAIN].T, n_volumes_of(models.shape[1])),
+            series=_of_length(series.T, n_volumes),
             positions_mm=_to_mm(np.argwhere(patterns.voxels[_BRAIN]), affine),
             models=models,
             repetition_time=inputs.repetition_time,
-            trim_end=lag_in_volumes(shared_s, inputs.repetition_time),
+            film=volumes_from_plain(volumes),
+            basis=_of_length(design.basis_everywhere(~design.censored).T, n_volumes).T,
+            lag1_r=float(autocorrelation(some, [1])[0]),
         )
 
 

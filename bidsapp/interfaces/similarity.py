@@ -1,6 +1,6 @@
 """The steps that compare RDMs: of one participant, and of the group."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +15,20 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.analysis.spec import Analysis
+from bidsapp.analysis.spec import Analysis, Mode
 from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import RDMFile, read_rdms, read_table, write_table
 from bidsapp.errors import InputError
+from bidsapp.interfaces.film_volumes import PlainVolumes, volumes_from_plain
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.rsa.pairs import lag_in_volumes
+from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.rdm import n_volumes_of, to_square
 from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
+from bidsapp.rsa.visible import visibility
 from bidsapp.tables.columns import describe
 from bidsapp.tables.comparators import group_comparators, participant_comparators
 from bidsapp.tables.components import component_tables
-from bidsapp.tables.group import group_tables
+from bidsapp.tables.group import group_tables, mean_visible
 from bidsapp.tables.null import KEYS, null_table
 from bidsapp.tables.participant import participant_tables
 
@@ -36,7 +38,9 @@ CLOCK_TOLERANCE_S = 0.1  # of volumes; responses to a film are seconds wide
 class _StudyInputSpec(BaseInterfaceInputSpec):
     analysis = traits.Dict(mandatory=True, desc="the analysis")
     model_rdms = traits.Dict(mandatory=True, desc="run: list of files, in the order of the models")
-    brain_rdms = traits.Dict(mandatory=True, desc="run: participant: file")
+    brain_rdms = traits.Dict(mandatory=True, desc="run: participant: file, of replicate")
+    robust_rdms = traits.Dict(mandatory=True, desc="run: participant: file, of robust")
+    film_volumes = traits.Dict(mandatory=True, desc="run: see bidsapp.interfaces.film_volumes")
     repetition_time = traits.Float(mandatory=True, desc="s")
 
 
@@ -48,19 +52,30 @@ class _ParticipantInputSpec(_StudyInputSpec):
     entities = traits.Dict(mandatory=True, desc="BIDS entities of the tables")
 
 
+class _SimilarityInputSpec(_ParticipantInputSpec):
+    nuisance = traits.Dict(mandatory=True, desc="run: file, see BrainRDMs; none: no visibility")
+
+
 class ParticipantSimilarity(SimpleInterface):
     """Predict a participant's RDMs from every model's, run by run left out; write the tables."""
 
-    input_spec = _ParticipantInputSpec
+    input_spec = _SimilarityInputSpec
     output_spec = _TablesOutputSpec
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         study = _Study(self.inputs)
+        visible: dict[str, Floats] = {}
+        nuisance = self.inputs.nuisance if "robust" in study.analysis.modes else {}
+
+        def runs() -> Iterator[RunRDMs]:  # each is read once, and looked at twice
+            for run, models in study.runs_and_models():
+                if run.run in nuisance:
+                    visible[run.run] = study.visible(run, models, Path(nuisance[run.run]))
+                yield run
+
+        products = study.products(runs(), lag_curve_s=())
         tables = participant_tables(
-            study.products(lag_curve_s=()),
-            study.layers,
-            study.analysis.region_names,
-            study.analysis,
+            products, study.layers, study.analysis.region_names, study.analysis, visible
         )
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():
@@ -145,6 +160,7 @@ class ShiftNull(SimpleInterface):
 
 class _GroupInputSpec(_StudyInputSpec):
     nulls = traits.List(File(exists=True), mandatory=True, desc="tables of ShiftNull, one a region")
+    tables = traits.List(File(exists=True), mandatory=True, desc="similarity of the participants")
     seed = traits.Int(mandatory=True, desc="of the bootstrap")
 
 
@@ -158,12 +174,13 @@ class GroupStatistics(SimpleInterface):
         study = _Study(self.inputs)
         analysis = study.analysis
         tables = group_tables(
-            study.products(analysis.statistics.lag_curve_s),
+            study.products(study.runs(), analysis.statistics.lag_curve_s),
             study.layers,
             analysis.region_names,
             analysis.region_sets,
             analysis,
             pd.concat([_read_null(path) for path in self.inputs.nulls], ignore_index=True),
+            mean_visible([read_table(Path(path)) for path in self.inputs.tables]),
             self.inputs.seed,
         )
         tree = staged_tree(runtime.cwd)
@@ -193,9 +210,13 @@ class _Study:
     def __init__(self, inputs: Bunch) -> None:
         self.analysis = Analysis.model_validate(inputs.analysis)
         self._model_files: Mapping[str, Sequence[str]] = inputs.model_rdms
-        self._brain_files: Mapping[str, Mapping[str, str]] = inputs.brain_rdms
+        self._brain_files: Mapping[Mode, Mapping[str, Mapping[str, str]]] = {
+            "replicate": inputs.brain_rdms,
+            "robust": inputs.robust_rdms,
+        }
+        self._film_volumes: Mapping[str, PlainVolumes] = inputs.film_volumes
         self._repetition_time: float = inputs.repetition_time
-        everyone = {label for files in self._brain_files.values() for label in files}
+        everyone = {label for files in inputs.brain_rdms.values() for label in files}
         self.participants = tuple(sorted(everyone))
         first = next(iter(self._model_files.values()))
         files = {
@@ -205,11 +226,11 @@ class _Study:
         self.layers = {model: file.names for model, file in files.items()}
         self.dissimilarities = {model: file.dissimilarity for model, file in files.items()}
 
-    def products(self, lag_curve_s: Sequence[float]) -> StudyProducts:
-        """Reduce all runs to the engine's products, one run in memory at a time."""
+    def products(self, runs: Iterable[RunRDMs], lag_curve_s: Sequence[float]) -> StudyProducts:
+        """Reduce runs to the engine's products, one run in memory at a time."""
         analysis = self.analysis
         return study_products(
-            self.runs(),
+            runs,
             analysis.robust.min_lag_s,
             lag_curve_s,
             analysis.replicate.lag_regressors_s,
@@ -225,37 +246,80 @@ class _Study:
 
     def runs(self, participants: Sequence[str] | None = None) -> Iterator[RunRDMs]:
         """Read the RDMs of models and participants (all, if not told), one run at a time."""
+        for run, _ in self.runs_and_models(participants):
+            yield run
+
+    def runs_and_models(
+        self, participants: Sequence[str] | None = None
+    ) -> Iterator[tuple[RunRDMs, Sequence[RDMFile]]]:
+        """Read runs as `runs` does, each with the models' files."""
         people = self.participants if participants is None else participants
         for film_run in self.analysis.movie.runs:
-            files = self._brain_files.get(film_run.run)
-            if not files:
+            run = film_run.run
+            if not self._brain_files["replicate"].get(run):
                 continue
-            paths = [Path(path) for path in self._model_files[film_run.run]]
-            model_files = {path: read_rdms(path) for path in paths}
-            clock = model_files[paths[0]].onsets_s
-            for path in paths[1:]:
-                check_clock(path, model_files[path].onsets_s, paths[0], clock)
-            models = np.concatenate([file.rdms for file in model_files.values()])
-            n_volumes = n_volumes_of(models.shape[1])
-            targets = np.full(
-                (len(self.analysis.region_names), len(people), models.shape[1]),
-                np.nan,
-                np.float32,
-            )
-            for column, label in enumerate(people):
-                if label in files:
-                    path = Path(files[label])
-                    file = read_rdms(path)
-                    check_clock(path, file.onsets_s, paths[0], clock)
-                    targets[:, column] = self._regions(file, n_volumes)
-            shared_s = film_run.shared_with_next_s if self.analysis.robust.trim_shared_film else 0.0
-            yield RunRDMs(
-                run=film_run.run,
+            files, clock = self._models(run)
+            models = np.concatenate([file.rdms for file in files])
+            rdms = RunRDMs(
+                run=run,
                 models=models,
-                targets=targets,
+                targets=self._targets("replicate", run, people, models, clock),
                 repetition_time=self._repetition_time,
-                trim_end=lag_in_volumes(shared_s, self._repetition_time),
+                film=volumes_from_plain(self._film_volumes[run]),
+                robust_targets=self._targets("robust", run, people, models, clock),
             )
+            yield rdms, files
+
+    def visible(self, run: RunRDMs, models: Sequence[RDMFile], nuisance: Path) -> Floats:
+        """Tell how visible each layer is in a run of the one participant, (p,).
+
+        Parameters
+        ----------
+        run, models
+            The run, and its models' files.
+        nuisance
+            File of the basis of what was regressed out for robust, see `BrainRDMs`.
+        """
+        (defined,) = run.defined()["robust"]
+        pairs = mode_pairs(run, "robust", self.analysis.robust.min_lag_s, defined)
+        basis, _ = np.linalg.qr(np.load(nuisance)[pairs.kept])
+        return visibility(
+            run.models,
+            [file.dissimilarity for file in models for _ in file.names],
+            [of for file in models for of in file.moments or [None] * len(file.names)],
+            pairs,
+            basis,
+        )
+
+    def _models(self, run: str) -> tuple[list[RDMFile], tuple[Path, Floats]]:
+        """Read a run's model RDMs, all on one clock: that of the first file."""
+        paths = [Path(path) for path in self._model_files[run]]
+        files = [read_rdms(path) for path in paths]
+        clock = paths[0], files[0].onsets_s
+        for path, file in zip(paths[1:], files[1:], strict=True):
+            check_clock(path, file.onsets_s, *clock)
+        return files, clock
+
+    def _targets(
+        self,
+        mode: Mode,
+        run: str,
+        people: Sequence[str],
+        models: Floats,
+        clock: tuple[Path, Floats],
+    ) -> Floats:
+        """Read participants' RDMs of one run and mode, (R, S, n_pairs); NaN where one lacks it."""
+        files = self._brain_files[mode][run]
+        n_pairs = models.shape[1]
+        shape = (len(self.analysis.region_names), len(people), n_pairs)
+        targets = np.full(shape, np.nan, np.float32)
+        for column, label in enumerate(people):
+            if label in files:
+                path = Path(files[label])
+                file = read_rdms(path)
+                check_clock(path, file.onsets_s, *clock)
+                targets[:, column] = self._regions(file, n_volumes_of(n_pairs))
+        return targets
 
     def _regions(self, file: RDMFile, n_volumes: int) -> Floats:
         """Read one participant's RDMs of one run, (n_regions, n_pairs); absent regions are NaN."""

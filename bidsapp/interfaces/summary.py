@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -15,10 +17,12 @@ from nipype.interfaces.base import (
 )
 
 from bidsapp.analysis.spec import Denoise
-from bidsapp.brain.denoise import nuisance_design, why_unusable
+from bidsapp.brain.denoise import NuisanceDesign, nuisance_design, why_unusable
 from bidsapp.confounds import read_confounds
 from bidsapp.dataset.derivatives import read_table, write_table
+from bidsapp.interfaces.film_volumes import PlainVolumes, count_scan, robust_volumes
 from bidsapp.interfaces.staging import staged_tree
+from bidsapp.rsa.volumes import VolumeCount
 from bidsapp.tables.columns import describe
 from bidsapp.tables.quality import (
     Row,
@@ -34,7 +38,9 @@ class _SummaryInputSpec(BaseInterfaceInputSpec):
     autocorrelation = traits.List(File(exists=True), mandatory=True, desc="rows, one file a run")
     quality = traits.List(File(exists=True), mandatory=True, desc="rows, one file a run")
     runs = traits.List(
-        traits.Dict, mandatory=True, desc="run, confounds and metadata, runs left out included"
+        traits.Dict,
+        mandatory=True,
+        desc="run, confounds, metadata, film_volumes; runs left out too",
     )
     denoise = traits.Dict(mandatory=True, desc="the analysis file's denoise part")
     coverage = traits.List(File(exists=True), mandatory=True, desc="rows of regions in runs")
@@ -92,12 +98,21 @@ class GroupQuality(SimpleInterface):
         return runtime
 
 
-def _run_row(run: Mapping[str, str], spec: Denoise, quality: Sequence[Row]) -> Row:
+def _run_row(run: Mapping[str, Any], spec: Denoise, quality: Sequence[Row]) -> Row:
     confounds = Path(run["confounds"])
     design = nuisance_design(confounds, Path(run["metadata"]), spec)
     regions = [row for row in quality if row["run"] == run["run"]]
     why = why_unusable(design, spec)
-    return run_row(run["run"], read_confounds(confounds), design, why, regions)
+    in_robust = None if why else _count(run["film_volumes"], design)
+    return run_row(run["run"], read_confounds(confounds), design, why, regions, in_robust)
+
+
+def _count(film_volumes: PlainVolumes, design: NuisanceDesign) -> VolumeCount:
+    """Count the volumes of a run that robust compares: none if too few for the regressors."""
+    used = robust_volumes(film_volumes, len(design.matrix)) & ~design.censored
+    enough = design.degrees_of_freedom_in(used) > 0
+    defined = design.with_residual(used) if enough else np.zeros_like(used)
+    return count_scan(film_volumes, ~defined)
 
 
 def _table(desc: str, pieces: Sequence[str]) -> pd.DataFrame:

@@ -147,6 +147,19 @@ def _fits(analysis: Analysis) -> Iterator[Choice]:
             f"robust: at least {least:g} s apart, the mean of each lag subtracted",
             "what slow fluctuations add falls away; r is lower",
         )
+        if analysis.robust.min_coverage:
+            yield (
+                "volumes",
+                "all",
+                "robust: those whose response window the film covers",
+                "effects locked to the start of a run are excluded",
+            )
+        yield (
+            "nuisance regression",
+            "on all volumes",
+            "robust: on the volumes used, the RDM expected of noise being regressed out",
+            "slow models do not pass in noise",
+        )
         yield (
             "fit",
             "each run apart, weights averaged",

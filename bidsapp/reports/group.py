@@ -30,9 +30,13 @@ from bidsapp.reports.participant import mean_over_runs, region_counts
 from bidsapp.reports.quality import group_quality_blocks
 from bidsapp.reports.style import model_looks
 from bidsapp.reports.surface import surface_blocks
+from bidsapp.reports.visible import visible_blocks
 
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
-SIMILARITY = ("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS, "p_null", "note")
+SIMILARITY = (
+    *("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS),
+    *("p_null", "visible", "n_volumes", "note"),
+)
 
 RECOMMENDED: Mode = "robust"
 _TO_READ = {
@@ -158,6 +162,7 @@ class _Page:
         )
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
+            yield from visible_blocks(bars, self.album.relative(path))
 
     def _similarity(self) -> tuple[Path, pd.DataFrame]:
         path = self.outputs.group_path("similarity")

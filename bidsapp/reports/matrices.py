@@ -22,10 +22,11 @@ FOLDED_PIXELS = RDM_PIXELS // 2
 
 @dataclass(frozen=True)
 class Matrices:
-    """A participant's RDM files by run; each is read when it is looked at."""
+    """A participant's RDM files of both modes by run; each is read when it is looked at."""
 
     outputs: Outputs
     files: Mapping[str, Path]
+    robust_files: Mapping[str, Path]
 
     def table(self) -> Iterator[Block]:
         """Say what was measured in each movie run, and what of the film the next one repeats."""
@@ -70,7 +71,7 @@ class Matrices:
         regions = [name for name in analysis.region_names if name in known]
         absent = [name for name in analysis.region_names if name not in known]
         shared = _shared_from(content.onsets_s, film_run.shared_with_next_s)
-        robust = self._robust(content, shared)
+        robust = self._robust(run)
         measure = MEASURES[analysis.dissimilarity.brain]
         pixels = FOLDED_PIXELS if folded else RDM_PIXELS
         return album.picture(
@@ -88,15 +89,17 @@ class Matrices:
             folded=f"Matrices of run {run}" if folded else "",
         )  # fmt: skip
 
-    def _robust(self, rdms: RDMFile, shared_from: int | None) -> RobustPairs | None:
+    def _robust(self, run: str) -> RobustPairs | None:
         """Say which pairs of a run the mode robust keeps; None without it."""
-        spec = self.outputs.analysis.robust
-        if "robust" not in self.outputs.analysis.modes or len(rdms.onsets_s) < 2:
+        if "robust" not in self.outputs.analysis.modes or run not in self.robust_files:
             return None
-        end = shared_from if spec.trim_shared_film else None
+        rdms = read_rdms(self.robust_files[run])
+        if len(rdms.onsets_s) < 2:
+            return None
+        least_s = self.outputs.analysis.robust.min_lag_s
         return RobustPairs(
-            kept=np.flatnonzero(_defined(rdms)[:end]),
-            min_lag=lag_in_volumes(spec.min_lag_s, _spacing(rdms.onsets_s)),
+            kept=np.flatnonzero(_defined(rdms)),
+            min_lag=lag_in_volumes(least_s, _spacing(rdms.onsets_s)),
         )
 
     def _lines(self, robust: RobustPairs | None, shared_from: int | None) -> str:
@@ -104,9 +107,11 @@ class Matrices:
         near = cross = ""
         if robust is not None and robust.parted:
             near = (
-                " White lines cut off what is left out of the mode robust: pairs nearer than "
-                f"{self.outputs.analysis.robust.min_lag_s:g} s along the diagonal, and in the "
-                "corners those as near around the ends of the film that it keeps."
+                " White lines cut off what is left out of the mode robust, whose own matrices are "
+                "denoised on the volumes that it keeps: pairs nearer than "
+                f"{self.outputs.analysis.robust.min_lag_s:g} s along the diagonal, in the corners "
+                "those as near around the ends of what it keeps, and the volumes before the first "
+                "whose response the film covers."
             )
         if shared_from is not None:
             cross = " The dashed cross marks the film that the next run shows again"
@@ -121,10 +126,10 @@ def _spacing(onsets_s: Floats) -> float:
 
 
 def _defined(rdms: RDMFile) -> Bools:
-    """Tell which volumes every region that is not missing defines."""
-    each = [volume_defined(rdm) for rdm in rdms.rdms]
-    defined: Bools = np.all([its if its.any() else ~its for its in each], axis=0)
-    return defined
+    """Tell which volumes every region that is not missing defines; none if all are missing."""
+    each = [own for own in map(volume_defined, rdms.rdms) if own.any()]
+    nothing = np.zeros(len(rdms.onsets_s), dtype=np.bool_)
+    return np.logical_and.reduce(each) if each else nothing
 
 
 def _undefined(rdms: RDMFile) -> str:

@@ -23,10 +23,10 @@ TEXT = (
     "name",
 )  # fmt: skip
 NUMBERS = (
-    "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
-    "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "fd_mean",
-    "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median", "diff_z", "pc1", "pc2", "rank", "onset_a",
-    "onset_b", "loading",
+    "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null", "visible",
+    "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "n_robust",
+    "fd_mean", "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median", "diff_z", "pc1", "pc2", "rank",
+    "onset_a", "onset_b", "loading",
 )  # fmt: skip
 
 
@@ -60,8 +60,8 @@ class Outputs:
         """Return where a group table is."""
         return self.tree.path("group_stats", task=self.analysis.movie.task, desc=desc)
 
-    def rdm_files(self, participant: str) -> dict[str, Path]:
-        """Return a participant's brain RDM files that exist, by run."""
+    def rdm_files(self, participant: str, desc: str | None = None) -> dict[str, Path]:
+        """Return a participant's brain RDM files that exist, by run; of robust by its ``desc``."""
         movie = self.analysis.movie
         paths = {
             run.run: self.tree.find(
@@ -71,6 +71,7 @@ class Outputs:
                 run=run.run,
                 space=self.space,
                 stat=f"{self.analysis.dissimilarity.brain}distance",
+                desc=desc,
             )
             for run in movie.runs
         }

@@ -6,6 +6,7 @@ from functools import partial
 
 import pandas as pd
 
+from bidsapp.dataset.derivatives import ROBUST_RDMS
 from bidsapp.reports.blocks import (
     Album,
     bars_legend,
@@ -32,6 +33,7 @@ from bidsapp.reports.quality import (
     run_table,
 )
 from bidsapp.reports.slices import Volume, region_slices
+from bidsapp.reports.visible import visible_blocks
 
 REGION_COLUMNS = {
     "roi": "region",
@@ -85,7 +87,11 @@ class _Page:
         self.background = background
         tree = outputs.tree
         self.album = Album(tree.root, lambda name: tree.path("figure", sub=participant, name=name))
-        self.matrices = Matrices(outputs, outputs.rdm_files(participant))
+        self.matrices = Matrices(
+            outputs,
+            outputs.rdm_files(participant),
+            outputs.rdm_files(participant, ROBUST_RDMS),
+        )
 
     def failures(self) -> Iterator[Section]:
         """Return what failed, if anything did."""
@@ -211,7 +217,7 @@ class _Page:
 
     def similarity(self) -> Iterator[Block]:
         path = self.outputs.participant_path(self.participant, "similarity")
-        points = read_columns(path, ("mode", "fit", "roi", "model", "run", "r"))
+        points = read_columns(path, ("mode", "fit", "roi", "model", "run", "r", "visible"))
         bars = mean_over_runs(points)
         analysis = self.outputs.analysis
         both = " Robust is what to read." if len(analysis.modes) > 1 else ""
@@ -220,6 +226,7 @@ class _Page:
         yield from similarity_blocks(self.album, analysis, bars, points, path, legend)
         if not bars.empty:
             yield from mean_tables(analysis, bars, self.album.relative(path))
+            yield from visible_blocks(points, self.album.relative(path))
 
     def notes(self) -> Iterator[Block]:
         path = self.outputs.participant_path(self.participant, "similarity")

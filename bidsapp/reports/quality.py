@@ -22,17 +22,22 @@ from bidsapp.tables.quality import (
     LEFT_OUT,
     LOW_TSNR,
     MOTION_FLAG,
+    ROBUST_FLAG,
     TSNR_FLAG,
     VOXELS_FLAG,
 )
 
 REGION_FLAGS = (VOXELS_FLAG, TSNR_FLAG, COVERAGE_FLAG)
-RUN_FLAGS = (MOTION_FLAG, CONSTANT_FLAG)
+RUN_FLAGS = (MOTION_FLAG, CONSTANT_FLAG, ROBUST_FLAG)
 LEGEND = f"Flagged: {listed((*REGION_FLAGS, *RUN_FLAGS))}. Nothing is left out for a flag."
 RUN_COLUMNS = {
     "run": "run",
     "n_volumes": "volumes",
     "n_censored": "censored",
+    "n_robust": "in robust",
+    "n_uncovered": "response not covered",
+    "n_repeated": "shown again",
+    "n_undefined": "undefined",
     "fd_mean": "FD mean",
     "fd_max": "max",
     "fd_over_half_mm": "over 0.5",
@@ -60,6 +65,7 @@ def quality_facts(runs: pd.DataFrame, regions: pd.DataFrame) -> tuple[tuple[str,
     return (
         ("Mean FD (mm)", cell(float(used["fd_mean"].mean()), 2)),
         ("Censored volumes", f"{used['n_censored'].sum():g} of {used['n_volumes'].sum():g}"),
+        ("Volumes in robust", f"{used['n_robust'].sum():g} of {used['n_volumes'].sum():g}"),
         ("Median tSNR", cell(float(_with_rdm(regions)["tsnr"].median()), 0)),
     )
 
@@ -145,7 +151,12 @@ def _runs(runs: pd.DataFrame, source: str) -> Table:
         for row in runs[shown].itertuples(index=False, name=None)
     )
     header = tuple(RUN_COLUMNS[name] for name in shown)
-    caption = "Motion of each run (FD in mm), and what denoising leaves (df: degrees of freedom)"
+    caption = (
+        "Motion of each run (FD in mm), what denoising leaves (df: degrees of freedom), the "
+        "volumes that robust compares, and why it leaves out the others: the film covers too "
+        "little of their response, the next run shows their film again, or they are undefined "
+        "(censored, or without a pattern in a model)"
+    )
     return Table(header, rows, caption, source)
 
 

@@ -24,66 +24,57 @@ _FLOAT32_NOISE = 4 * float(
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns over two sets of pairs that have none in common.
+    """Columns over some pairs, ready to be multiplied.
 
     Attributes
     ----------
-    near
-        Shape (k, n_pairs of the first set), float32: centred over both sets, and scaled to unit
-        variance over both; zeros for a column that is constant or missing.
-    far
-        Shape (k, n_pairs of the second set), float32: the same less its mean at each lag of the
-        second set; zeros where that leaves nothing.
-    lag_mean
-        Shape (k, n_lags of the second set): those means.
+    values
+        Shape (k, n_pairs), float32: centred and scaled to unit variance; if lag-centred, then less
+        their mean at each lag. Zeros for a column that is missing or of which nothing is left.
     mean, sd
-        Shape (k,): of the raw columns, over both sets.
-    far_sd
-        Shape (k,): SD of ``far``.
+        Shape (k,): of the raw columns.
+    rest_sd
+        Shape (k,): SD of ``values``; 0 for a column of zeros.
     """
 
-    near: Floats
-    far: Floats
-    lag_mean: Floats
+    values: Floats
     mean: Floats
     sd: Floats
-    far_sd: Floats
+    rest_sd: Floats
 
 
-def prepare(parts: Sequence[Floats], near: PairSet, far: PairSet) -> Columns:
-    """Centre and scale columns, and subtract the mean at each lag from some of their pairs.
+def prepare(parts: Sequence[Floats], pairs: PairSet, preparation: Preparation) -> Columns:
+    """Centre and scale columns, and subtract the mean at each lag where that is asked for.
 
     Parameters
     ----------
     parts
         Arrays of condensed RDMs, each (k, n_pairs of the whole run); taken one after the other.
-    near, far
-        Pairs that are centred only, and those that are lag-centred.
+    pairs, preparation
+        As in `bidsapp.rsa.gram.run_products`.
 
     Raises
     ------
     ValueError
         A column has values that are not finite among the pairs.
     """
-    index = np.concatenate([near.index, far.index])
     k = sum(len(part) for part in parts)
-    values = np.zeros((k, len(index)), dtype=np.float32)
-    mean, sd, far_sd = (np.zeros(k) for _ in range(3))
-    lag_mean: Floats = np.zeros((k, len(far.lag_groups[0])))
+    values = np.zeros((k, pairs.n_pairs), dtype=np.float32)
+    mean, sd, rest_sd = (np.zeros(k) for _ in range(3))
     for i, rdm in enumerate(chain(*parts)):  # one column at a time stays in the processor's cache
-        column = rdm.copy().take(index, mode="clip")
+        column = rdm.copy().take(pairs.index, mode="clip")
         mean[i], sd[i] = _standardised(column)
         if sd[i] == 0:
             if not np.isfinite(mean[i]):
-                _check_missing(rdm[index])
+                _check_missing(rdm[pairs.index])
                 mean[i] = 0.0
             continue
-        if far.n_pairs:
+        rest_sd[i] = 1.0
+        if preparation == "lag-centred":
             noise = _FLOAT32_NOISE * max(1.0, abs(mean[i]) / sd[i])
-            lag_mean[i], far_sd[i] = _lag_centred(column[near.n_pairs :], far, noise)
+            rest_sd[i] = _lag_centred(column, pairs, noise)
         values[i] = column
-    apart = near.n_pairs
-    return Columns(values[:, :apart], values[:, apart:], lag_mean, mean, sd, far_sd)
+    return Columns(values, mean, sd, rest_sd)
 
 
 def standardise(parts: Sequence[Floats], pairs: PairSet, preparation: Preparation) -> Floats:
@@ -91,10 +82,8 @@ def standardise(parts: Sequence[Floats], pairs: PairSet, preparation: Preparatio
 
     Parameters
     ----------
-    parts
+    parts, pairs, preparation
         As in `prepare`.
-    pairs, preparation
-        As in `bidsapp.rsa.gram.run_products`.
 
     Returns
     -------
@@ -102,12 +91,10 @@ def standardise(parts: Sequence[Floats], pairs: PairSet, preparation: Preparatio
         float32, (k of all parts, n_pairs), in the order of ``pairs``; zeros for a column that is
         constant or missing.
     """
-    none = pairs.without(pairs)
-    if preparation == "centred":
-        return prepare(parts, pairs, none).near
-    columns = prepare(parts, none, pairs)
-    scale = np.divide(1.0, columns.far_sd, out=np.zeros_like(columns.sd), where=columns.far_sd > 0)
-    scaled: Floats = columns.far
+    columns = prepare(parts, pairs, preparation)
+    rest = columns.rest_sd
+    scale = np.divide(1.0, rest, out=np.zeros_like(rest), where=rest > 0)
+    scaled: Floats = columns.values
     scaled *= scale.astype(np.float32)[:, None]
     return scaled
 
@@ -139,21 +126,20 @@ def _standardised(column: Floats) -> tuple[float, float]:
     return mean, spread
 
 
-def _lag_centred(column: Floats, pairs: PairSet, noise: float) -> tuple[Floats, float]:
-    """Subtract a column's mean at each lag, in place; give these means and the SD of the rest."""
-    means = _subtract_lag_means(column, pairs)
+def _lag_centred(column: Floats, pairs: PairSet, noise: float) -> float:
+    """Subtract a column's mean at each lag, in place; give the SD of the rest."""
+    _subtract_lag_means(column, pairs)
     spread = float(np.sqrt(column @ column / pairs.n_pairs))
     if spread > noise:
-        return means, spread
+        return spread
     column[:] = 0.0
-    return means, 0.0
+    return 0.0
 
 
-def _subtract_lag_means(column: Floats, pairs: PairSet) -> Floats:
+def _subtract_lag_means(column: Floats, pairs: PairSet) -> None:
     starts, counts = pairs.lag_groups
-    means: Floats = np.add.reduceat(column, starts, dtype=np.float64) / counts
+    means = np.add.reduceat(column, starts, dtype=np.float64) / counts
     column -= np.repeat(means.astype(column.dtype), counts)
-    return means
 
 
 def _check_missing(column: Floats) -> None:

@@ -68,11 +68,12 @@ def frame_pairs(
             pairs = layer_pairs(run, mode, min_lag_s)
             if not pairs.n_pairs:
                 continue
-            rows, columns = np.triu_indices(pairs.n_volumes, 1)
-            first, second = rows[pairs.index], columns[pairs.index]
+            first, second = (pairs.kept[place] for place in pairs.places)
             apart = lag_in_volumes(APART_S, run.repetition_time)
             loadings = pair_loadings(run.models, pairs, mode, its, LISTED_COMPONENTS)
-            loadings[:, second >= pairs.n_volumes - run.trim_end] = np.nan  # film shown again
+            if run.film is not None:
+                again = run.film.repeated
+                loadings[:, again[first] | again[second]] = np.nan
             for component, sign in product(range(LISTED_COMPONENTS), SIGNS):
                 own = loadings[component] * (1 if sign == "high" else -1)
                 for i in _apart(own, first, second, apart):

@@ -3,9 +3,6 @@
 A column is one RDM over the chosen pairs. Prepared columns (see `bidsapp.rsa.columns`) are
 multiplied in float32 in blocks of pairs, and summed in float64 (a single block is multiplied in
 float64).
-
-Both modes come from one pass. Pairs that both use are multiplied once, lag-centred, as robust needs
-them; what lag-centring took off comes back for replicate as the products of the lag means.
 """
 
 from collections.abc import Sequence
@@ -21,6 +18,7 @@ from bidsapp.rsa.columns import Columns, Preparation, prepare
 from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import n_volumes_of, volume_defined
+from bidsapp.rsa.volumes import VolumeCount
 
 BLOCK_PAIRS = 8192
 _BIN_NOISE = 1e-6  # variance left in some lags, relative to all lags, that float32 products resolve
@@ -32,8 +30,8 @@ class RunProducts:
 
     Attributes
     ----------
-    run, n_pairs, n_dropped
-        The run's name, the pairs used, and the undefined volumes left out.
+    run, n_pairs, volumes
+        The run's name, the pairs used, and the volumes that they are of.
     xx
         Shape (p, p): correlations of the prepared layer columns; zeros for a constant layer.
     xy
@@ -50,7 +48,7 @@ class RunProducts:
 
     run: str
     n_pairs: int
-    n_dropped: int
+    volumes: VolumeCount
     xx: Floats
     xy: Floats
     yy: Floats
@@ -150,10 +148,10 @@ def run_products(
     ValueError
         A column has values that are not finite among the pairs.
     """
-    none = pairs.without(pairs)
-    if preparation == "centred":
-        return mode_products(models, targets, pairs, none, (0,), run)[0][0]
-    return mode_products(models, targets, pairs, pairs, (), run)[1]
+    p, shape = len(models), targets.shape[:2]
+    columns = prepare((models, _flat(targets)), pairs, preparation)
+    least = 0.0 if preparation == "lag-centred" else _BIN_NOISE
+    return _correlations(_sums(columns.values, p, shape), columns, pairs, run, least=least)
 
 
 def lag_products(
@@ -181,74 +179,24 @@ def lag_products(
     tuple of RunProducts
         In the order of ``min_lags``. A least lag of 0 gives what `run_products` gives.
     """
-    return mode_products(models, targets, pairs, pairs.without(pairs), min_lags, run, nuisance)[0]
-
-
-def mode_products(
-    models: Floats,
-    targets: Floats,
-    pairs: PairSet,
-    far: PairSet,
-    min_lags: Sequence[int],
-    run: str,
-    nuisance: LagRegressors | None = None,
-) -> tuple[tuple[RunProducts, ...], RunProducts]:
-    """Centred products for several least lags, and lag-centred ones of some pairs, in one pass.
-
-    Parameters
-    ----------
-    models, targets, pairs, min_lags, run, nuisance
-        As in `lag_products`.
-    far
-        Those of ``pairs`` that the lag-centred products are of.
-
-    Returns
-    -------
-    centred : tuple of RunProducts
-        As `lag_products` gives.
-    lag_centred : RunProducts
-        As `run_products` gives for ``far``; ``nuisance`` plays no part in it.
-    """
     p, shape = len(models), targets.shape[:2]
-    near = pairs.without(far)
-    columns = prepare((models, targets.reshape(-1, targets.shape[-1])), near, far)
+    columns = prepare((models, _flat(targets)), pairs, "centred")
     lags = sorted({0, *min_lags})
     bins = [
-        _both_sums(columns, (near, far), bounds, p, shape)
+        _sums(columns.values[:, _between(pairs.lag, bounds)], p, shape)
         for bounds in reversed(list(pairwise([*lags, pairs.n_volumes])))
     ]
-    tails = dict(zip(reversed(lags), accumulate(every for every, _ in bins), strict=True))
-    explained = {} if nuisance is None else _explained(columns, (near, far), nuisance, min_lags)
-    scaling = columns.mean, columns.sd
-    return (
-        tuple(
-            _correlations(tails[lag], scaling, pairs, run, explained.get(lag)) for lag in min_lags
-        ),
-        _far_correlations(reduce(add, (apart for _, apart in bins)), columns, far, run),
+    tails = dict(zip(reversed(lags), accumulate(bins), strict=True))
+    explained = {} if nuisance is None else _explained(columns, pairs, nuisance, min_lags)
+    return tuple(
+        _correlations(tails[lag], columns, pairs, run, explained.get(lag)) for lag in min_lags
     )
 
 
-def _both_sums(
-    columns: Columns,
-    pairs: tuple[PairSet, PairSet],
-    lags: tuple[int, int],
-    p: int,
-    shape: tuple[int, int],
-) -> tuple[_Sums, _Sums]:
-    """Sum over all pairs within two lags, centred only, and over the far ones, lag-centred.
-
-    A lag's products about the overall mean are those about its own mean, and those of the means.
-    """
-    near, far = pairs
-    starts, counts = far.lag_groups
-    close = _sums(columns.near[:, _between(near.lag, lags)], p, shape)
-    apart = _sums(columns.far[:, _between(far.lag, lags)], p, shape)
-    own = _between(far.lag[starts], lags)
-    mean, count = columns.lag_mean[:, own], counts[own]
-    of_means = replace(
-        _sums(mean * np.sqrt(count), p, shape), n_pairs=0, x=mean[:p] @ count, y=mean[p:] @ count
-    )
-    return close + apart + of_means, apart
+def _flat(targets: Floats) -> Floats:
+    """One target a row; there may be none."""
+    n_regions, n_participants, n_pairs = targets.shape
+    return targets.reshape(n_regions * n_participants, n_pairs)
 
 
 def _between(lag: Ints, lags: tuple[int, int]) -> slice:
@@ -258,36 +206,21 @@ def _between(lag: Ints, lags: tuple[int, int]) -> slice:
 
 
 def _explained(
-    columns: Columns,
-    pairs: tuple[PairSet, PairSet],
-    nuisance: LagRegressors,
-    min_lags: Sequence[int],
+    columns: Columns, pairs: PairSet, nuisance: LagRegressors, min_lags: Sequence[int]
 ) -> dict[int, Floats]:
     """Give the mean products of columns with curves orthonormal over the pairs of each least lag.
 
     The curves depend on the lag alone, so the sums of a column at each lag are all that is needed.
     """
-    near, far = pairs
-    sums, n = np.zeros((len(columns.sd), near.n_volumes)), np.zeros(near.n_volumes, np.int64)
-    starts, counts = near.lag_groups
-    sums[:, near.lag[starts]] = np.add.reduceat(columns.near, starts, axis=1, dtype=np.float64)
-    n[near.lag[starts]] = counts
-    starts, counts = far.lag_groups
-    sums[:, far.lag[starts]] += columns.lag_mean * counts
-    n[far.lag[starts]] += counts
+    starts, counts = pairs.lag_groups
+    lag = pairs.lag[starts]
+    sums = np.add.reduceat(columns.values, starts, axis=1, dtype=np.float64)
     explained: dict[int, Floats] = {}
     for least in min_lags:
-        lag = np.flatnonzero(n)
-        lag = lag[lag >= least]
-        explained[least] = sums[:, lag] @ nuisance.basis(lag, n[lag]).T / max(n[lag].sum(), 1)
+        own = lag >= least
+        basis = nuisance.basis(lag[own], counts[own])
+        explained[least] = sums[:, own] @ basis.T / max(counts[own].sum(), 1)
     return explained
-
-
-def _far_correlations(sums: _Sums, columns: Columns, far: PairSet, run: str) -> RunProducts:
-    """Give lag-centred products."""
-    _, counts = far.lag_groups
-    mean = columns.mean + columns.sd * (columns.lag_mean @ counts) / max(far.n_pairs, 1)
-    return _correlations(sums, (mean, columns.sd), far, run, least=0.0)
 
 
 def _sums(columns: Floats, p: int, shape: tuple[int, int]) -> _Sums:
@@ -315,7 +248,7 @@ def _block_sums(block: Floats, p: int, shape: tuple[int, int]) -> _Sums:
 
 def _correlations(
     sums: _Sums,
-    scaling: tuple[Floats, Floats],
+    columns: Columns,
     pairs: PairSet,
     run: str,
     explained: Floats | None = None,
@@ -323,15 +256,14 @@ def _correlations(
 ) -> RunProducts:
     """Centre over the summed pairs (some lags have means of their own), partial out, and scale.
 
-    ``scaling`` is the mean and SD that columns had before; ``explained`` their products with
-    orthonormal nuisance, if any; ``least`` the variance, relative to that before, under which a
-    column is constant.
+    ``explained`` is the columns' products with orthonormal nuisance, if any; ``least`` the
+    variance, relative to that before, under which a column is constant.
     """
     n, p = sums.n_pairs, len(sums.xx)
     shape = sums.yy.shape[:2]
     if not n:
         return _nothing(p, shape, pairs, run)
-    mean, sd = scaling
+    mean, sd = columns.mean, columns.sd
     x, y = sums.x / n, (sums.y / n).reshape(shape)
     xx: Floats = sums.xx / n - np.outer(x, x)
     xy: Floats = sums.xy.reshape(*shape, p) / n - y[:, :, None] * x
@@ -351,7 +283,7 @@ def _correlations(
     return RunProducts(
         run=run,
         n_pairs=n,
-        n_dropped=pairs.n_dropped,
+        volumes=pairs.count,
         xx=_unit_diagonal(xx * np.outer(x_inverse, x_inverse)),
         xy=xy * y_inverse[:, :, None] * x_inverse,
         yy=_unit_diagonal(yy * y_inverse[:, :, None] * y_inverse[:, None, :]),
@@ -381,7 +313,7 @@ def _nothing(p: int, shape: tuple[int, int], pairs: PairSet, run: str) -> RunPro
     return RunProducts(
         run=run,
         n_pairs=0,
-        n_dropped=pairs.n_dropped,
+        volumes=pairs.count,
         xx=np.zeros((p, p)),
         xy=np.full((*shape, p), np.nan),
         yy=np.full((*shape, shape[1]), np.nan),

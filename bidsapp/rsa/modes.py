@@ -7,20 +7,21 @@ from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools
 from bidsapp.rsa.columns import Preparation
 from bidsapp.rsa.pairs import PairSet, all_pairs, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.volumes import FilmVolumes
 
 PREPARATION: Mapping[Mode, Preparation] = {"replicate": "centred", "robust": "lag-centred"}
 
 
 class TimedRun(Protocol):
-    """A run: its TR in seconds, and the volumes at its end whose film the next run shows again."""
+    """A run: its TR in seconds, and the film coverage of its volumes (None: all are covered)."""
 
     @property
     def repetition_time(self) -> float:
         """Seconds."""
 
     @property
-    def trim_end(self) -> int:
-        """Volumes."""
+    def film(self) -> FilmVolumes | None:
+        """Film coverage of the volumes."""
 
 
 def mode_pairs(run: TimedRun, mode: Mode, min_lag_s: float, defined: Bools) -> PairSet:
@@ -38,4 +39,4 @@ def mode_pairs(run: TimedRun, mode: Mode, min_lag_s: float, defined: Bools) -> P
     if mode == "replicate":
         return all_pairs(len(defined), defined)
     min_lag = lag_in_volumes(min_lag_s, run.repetition_time)
-    return lagged_pairs(len(defined), min_lag, run.trim_end, defined)
+    return lagged_pairs(len(defined), min_lag, run.film, defined)

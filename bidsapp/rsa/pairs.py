@@ -1,12 +1,13 @@
 """Which pairs of volumes enter a comparison, and how far apart in time the two volumes are."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import ceil
 
 import numpy as np
 
 from bidsapp.arrays import Bools, Ints
+from bidsapp.rsa.volumes import FilmVolumes, VolumeCount, count_volumes
 
 
 @dataclass(frozen=True)
@@ -18,33 +19,34 @@ class PairSet:
     n_volumes
         Volumes of the whole run.
     kept
-        Shape (m,): positions in the run of the volumes that are neither trimmed nor undefined. Put
-        end to end they are the circle along which models are shifted.
+        Shape (m,): positions in the run of the volumes that are compared. Put end to end they are
+        the circle along which models are shifted.
     index
         Shape (n_pairs,): where each pair stands in the run's condensed RDM.
     lag
-        Shape (n_pairs,), volumes: ``|i - j|``, undefined volumes between them counted.
-    n_dropped
-        Undefined volumes that were left out.
+        Shape (n_pairs,), volumes: ``|i - j|``, volumes left out between them counted.
+    count
+        How many volumes are compared, and why the others are not.
     """
 
     n_volumes: int
     kept: Ints
     index: Ints
     lag: Ints
-    n_dropped: int
+    count: VolumeCount
 
     @property
     def n_pairs(self) -> int:
         """How many pairs there are."""
         return len(self.index)
 
-    def without(self, others: "PairSet") -> "PairSet":
-        """Give these pairs less those that ``others`` holds too."""
-        taken = np.zeros(self.n_volumes * (self.n_volumes - 1) // 2, dtype=np.bool_)
-        taken[others.index] = True
-        left = ~taken[self.index]
-        return replace(self, index=self.index[left], lag=self.lag[left])
+    @cached_property
+    def places(self) -> tuple[Ints, Ints]:
+        """Where among ``kept`` the earlier and the later volume of each pair stand."""
+        place = np.zeros(self.n_volumes, dtype=np.int64)
+        place[self.kept] = np.arange(len(self.kept))
+        rows, columns = np.triu_indices(self.n_volumes, 1)
+        return place[rows[self.index]], place[columns[self.index]]
 
     @cached_property
     def lag_groups(self) -> tuple[Ints, Ints]:
@@ -63,17 +65,21 @@ def all_pairs(n_volumes: int, defined: Bools | None = None) -> PairSet:
     defined
         Shape (n_volumes,): volumes that every RDM of the fit defines; None for all.
     """
-    return _pairs(n_volumes, 0, defined, 0, circular=False)
+    whole = FilmVolumes.whole(n_volumes)
+    return _pairs(n_volumes, whole, defined, 0, circular=False)
 
 
 def lagged_pairs(
-    n_volumes: int, min_lag_volumes: int, trim_end: int = 0, defined: Bools | None = None
+    n_volumes: int,
+    min_lag_volumes: int,
+    film: FilmVolumes | None = None,
+    defined: Bools | None = None,
 ) -> PairSet:
-    """Pairs whose circular lag is at least ``min_lag_volumes``, without the end of the run.
+    """Pairs of the volumes that the film covers whose circular lag is at least ``min_lag_volumes``.
 
-    The m volumes left after trimming and after undefined ones went are put end to end; of these,
-    those pairs stay with L <= |a - b| <= m - L. Their volumes are at least as far apart in time,
-    and the set of pairs stays the same when models are shifted along the circle.
+    The m volumes left are put end to end; of these, those pairs stay with L <= |a - b| <= m - L.
+    Their volumes are at least as far apart in time, and the set of pairs stays the same when models
+    are shifted along the circle.
 
     Parameters
     ----------
@@ -81,12 +87,13 @@ def lagged_pairs(
         Volumes of the run.
     min_lag_volumes
         L, in volumes; see `lag_in_volumes`.
-    trim_end
-        Volumes dropped from the end, because the next run shows their film again.
+    film
+        Film coverage of the volumes; None: all are covered.
     defined
         Shape (n_volumes,): volumes that every RDM of the fit defines; None for all.
     """
-    return _pairs(n_volumes, trim_end, defined, min_lag_volumes, circular=True)
+    known = FilmVolumes.whole(n_volumes) if film is None else film
+    return _pairs(n_volumes, known, defined, min_lag_volumes, circular=True)
 
 
 def lag_in_volumes(lag_s: float, repetition_time: float) -> int:
@@ -95,13 +102,13 @@ def lag_in_volumes(lag_s: float, repetition_time: float) -> int:
 
 
 def _pairs(
-    n_volumes: int, trim_end: int, defined: Bools | None, min_lag: int, *, circular: bool
+    n_volumes: int, film: FilmVolumes, defined: Bools | None, min_lag: int, *, circular: bool
 ) -> PairSet:
-    n = max(n_volumes - trim_end, 0)
     whole = np.ones(n_volumes, dtype=np.bool_) if defined is None else defined
-    if whole.shape != (n_volumes,):
-        raise ValueError(f"defined has shape {whole.shape}, expected ({n_volumes},)")
-    kept = np.flatnonzero(whole[:n])
+    for name, given in (("defined", whole), ("film", film.used)):
+        if given.shape != (n_volumes,):
+            raise ValueError(f"{name} has shape {given.shape}, expected ({n_volumes},)")
+    kept = np.flatnonzero(whole & film.used)
     rows, columns = np.triu_indices(len(kept), 1)  # in the order of the condensed RDM
     around = np.minimum(columns - rows, len(kept) - columns + rows)
     rows, columns = kept[rows], kept[columns]
@@ -114,7 +121,7 @@ def _pairs(
         kept=kept,
         index=index[chosen],
         lag=lag[chosen],
-        n_dropped=n - len(kept),
+        count=count_volumes(film, whole),
     )
 
 

@@ -9,12 +9,14 @@ from scipy.spatial import KDTree
 
 from bidsapp.analysis.part import Dissimilarity, Fit, Mode
 from bidsapp.arrays import Bools, Floats
+from bidsapp.rsa.expected_noise import noise_template, remove_noise_template
 from bidsapp.rsa.gram import RunProducts, run_products
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import DISTANCES, LEAST_VOXELS, n_volumes_of, volume_defined
 from bidsapp.rsa.similarity import similarity
+from bidsapp.rsa.volumes import FilmVolumes
 
 BATCH = 64  # spheres whose RDMs are held at once, by each thread
 _SECONDS_PER_PAIR = 4.5e-8  # and run, sphere: measured, see docs/methods.md
@@ -57,15 +59,22 @@ class VoxelRun:
     run
         The run's name.
     series
-        Shape (n_voxels, n_volumes), float32, denoised; NaN in the columns of undefined volumes.
+        Shape (n_voxels, n_volumes), float32, denoised on the volumes that the mode uses; NaN in the
+        columns of undefined volumes.
     positions_mm
         Shape (n_voxels, 3): where each voxel is, on one scanner space for all runs.
     models
         Shape (p, n_pairs): condensed RDMs of the layers.
     repetition_time
         Seconds.
-    trim_end
-        Volumes whose film the next run shows again; left out of the robust mode.
+    film
+        Film coverage of the volumes, for the robust mode; None: all are covered.
+    basis
+        Shape (n_volumes, k): orthonormal basis of what was regressed out, NaN where volumes took no
+        part; None where nothing was, or for the mode replicate.
+    lag1_r
+        Autocorrelation of the voxels at a lag of one volume; of the brain's, since a sphere's own
+        would take as long as its RDM.
     """
 
     run: str
@@ -73,7 +82,9 @@ class VoxelRun:
     positions_mm: Floats
     models: Floats
     repetition_time: float
-    trim_end: int = 0
+    film: FilmVolumes | None = None
+    basis: Floats | None = None
+    lag1_r: float = 0.0
 
 
 def searchlight(
@@ -169,11 +180,12 @@ class _Prepared:
     run: VoxelRun
     pairs: PairSet
     tree: KDTree = field(repr=False)
+    template: Floats | None = field(repr=False)
 
     @classmethod
     def of(cls, run: VoxelRun, how: Sphering) -> "_Prepared":
         pairs = mode_pairs(run, how.mode, how.min_lag_s, _defined(run))
-        return cls(run, pairs, KDTree(run.positions_mm))
+        return cls(run, pairs, KDTree(run.positions_mm), _template(run, pairs, how))
 
     def products(self, centres_mm: Floats, how: Sphering) -> RunProducts:
         """Multiply the RDMs of spheres, as if they were regions, with the models'."""
@@ -186,8 +198,17 @@ class _Prepared:
             rdm = distance(self.run.series[voxels].T)
             if np.isfinite(rdm[self.pairs.index]).all():
                 target[:] = rdm
+        if self.template is not None:
+            remove_noise_template(targets, self.pairs, self.template)
         preparation = PREPARATION[how.mode]
         return run_products(self.run.models, targets, self.pairs, preparation, self.run.run)
+
+
+def _template(run: VoxelRun, pairs: PairSet, how: Sphering) -> Floats | None:
+    if run.basis is None or how.mode != "robust" or not pairs.n_pairs:
+        return None
+    basis, _ = np.linalg.qr(run.basis[pairs.kept])
+    return noise_template(pairs, basis, run.lag1_r, how.dissimilarity).astype(np.float32)
 
 
 def _defined(run: VoxelRun) -> Bools:

@@ -17,11 +17,11 @@ from scipy import fft
 from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa.columns import Preparation, standardise
-from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
+from bidsapp.rsa.gram import RunProducts, lag_products, run_products
 from bidsapp.rsa.lag_regressors import LagRegressors
 from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import PairSet, condensed_index
-from bidsapp.rsa.study import RunRDMs, cohorts_of, same_volumes
+from bidsapp.rsa.study import RunRDMs, cohorts_of, defined_by_all, same_volumes
 
 _Lags = tuple[float, tuple[float, ...]]  # least lag, and decays of lag regressors; seconds
 _BYTES_AT_ONCE = 32e6
@@ -92,6 +92,7 @@ def shifted_products(
     preparation: Preparation,
     run: str,
     nuisance: LagRegressors | None = None,
+    given: Bools | None = None,
 ) -> ShiftedProducts:
     """Multiply a run's brain RDMs with its models shifted by every number of volumes.
 
@@ -102,13 +103,17 @@ def shifted_products(
         moves each kept volume's model to the s-th kept volume after it.
     nuisance
         As in `bidsapp.rsa.gram.lag_products`, of centred columns; regressed out before the shift.
+    given
+        Shape (R, S): who has the region in this run, with or without volumes to compare; None:
+        whose RDM holds a number.
     """
     if nuisance is None:
         unshifted = run_products(models, targets, pairs, preparation, run)
     else:
         (unshifted,) = lag_products(models, targets, pairs, (0,), run, nuisance)
     p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
-    given: Bools = np.logical_or.reduce(np.isfinite(targets), axis=-1)
+    if given is None:
+        given = np.logical_or.reduce(np.isfinite(targets), axis=-1)
     if not pairs.n_pairs:
         return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32), given)
     columns = standardise((models, targets.reshape(-1, targets.shape[-1])), pairs, preparation)
@@ -217,18 +222,17 @@ def shifted_study(
 
 
 def _parts(run: RunRDMs, region: int, lags_s: _Lags, modes: Sequence[Mode]) -> Iterator[_RunPart]:
-    defined = defined_volumes(run.models, run.targets)
-    for group in same_volumes(defined, run.targets):
-        in_all: Bools = np.logical_and.reduce(defined[group], axis=0)
-        targets = run.targets[[region]][:, group]
-        yield _RunPart(
-            group,
-            {mode: _shifted(run, targets, in_all, mode, lags_s) for mode in modes},
-        )
+    defined = run.defined()
+    for group in same_volumes(run, defined):
+        products = {}
+        for mode in modes:
+            in_all = defined_by_all(defined[mode], group)
+            products[mode] = _shifted(run.of(group), region, in_all, mode, lags_s)
+        yield _RunPart(group, products)
 
 
 def _shifted(
-    run: RunRDMs, targets: Floats, defined: Bools, mode: Mode, lags_s: _Lags
+    run: RunRDMs, region: int, defined: Bools, mode: Mode, lags_s: _Lags
 ) -> ShiftedProducts:
     least_s, regressors_s = lags_s
     pairs = mode_pairs(run, mode, least_s, defined)
@@ -237,4 +241,6 @@ def _shifted(
         if mode == "replicate" and regressors_s
         else None
     )
-    return shifted_products(run.models, targets, pairs, PREPARATION[mode], run.run, nuisance)
+    targets = run.targets_of(mode)[[region]]
+    given: Bools = np.logical_or.reduce(np.isfinite(run.targets[[region]]), axis=-1)
+    return shifted_products(run.models, targets, pairs, PREPARATION[mode], run.run, nuisance, given)

@@ -2,20 +2,23 @@
 
 A volume may be undefined in a participant's RDMs (censored, or beyond the end of a scan cut short).
 It is left out of all columns of that participant's fits, and of no one else's: participants who
-define the same volumes in every run share their products, as a cohort.
+define the same volumes in every run share their products, as a cohort. The robust mode has brain
+RDMs of its own, since its nuisance regression is fitted on the volumes that it uses.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self, TypeVar
 
 import numpy as np
 
+from bidsapp.analysis.part import Mode
 from bidsapp.arrays import Bools, Floats, Ints
-from bidsapp.rsa.gram import RunProducts, defined_volumes, mode_products
+from bidsapp.rsa.gram import RunProducts, defined_volumes, lag_products, run_products
 from bidsapp.rsa.lag_regressors import LagRegressors
-from bidsapp.rsa.modes import mode_pairs
+from bidsapp.rsa.modes import PREPARATION, mode_pairs
 from bidsapp.rsa.pairs import lag_in_volumes
+from bidsapp.rsa.volumes import FilmVolumes
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,52 @@ class RunRDMs:
         Shape (R, S, n_pairs); NaN where a participant lacks the region or the run.
     repetition_time
         Seconds.
-    trim_end
-        Volumes whose film the next run shows again; left out of the robust mode.
+    film
+        Film coverage of the volumes, for the robust mode; None: all are covered.
+    robust_targets
+        Shape (R, S, n_pairs): the targets of the robust mode, NaN at volumes that it leaves out;
+        None: those of replicate.
     """
 
     run: str
     models: Floats
     targets: Floats
     repetition_time: float
-    trim_end: int = 0
+    film: FilmVolumes | None = None
+    robust_targets: Floats | None = None
+
+    def targets_of(self, mode: Mode) -> Floats:
+        """Give the brain RDMs of a mode, (R, S, n_pairs)."""
+        if mode == "robust" and self.robust_targets is not None:
+            return self.robust_targets
+        return self.targets
 
     def of(self, participants: Ints) -> "RunRDMs":
-        """Give the RDMs of some participants, by position."""
-        return replace(self, targets=self.targets[:, participants])
+        """Give the RDMs of some participants, by position, ascending."""
+        if len(participants) == self.targets.shape[1]:
+            return self  # a copy would take as long as the products
+        robust = self.robust_targets
+        return replace(
+            self,
+            targets=self.targets[:, participants],
+            robust_targets=None if robust is None else robust[:, participants],
+        )
+
+    def defined(self) -> dict[Mode, Bools]:
+        """Tell which volumes each mode's RDMs of a participant, and all layers, define.
+
+        Returns
+        -------
+        dict
+            Mode to (S, n_volumes).
+        """
+        by_targets = defined_volumes(self.models, self.targets)
+        if self.robust_targets is None:
+            return {"replicate": by_targets, "robust": by_targets}
+        in_robust = defined_volumes(self.models, self.robust_targets)
+        # Who has the run, but too few volumes for robust's regressors, has none in robust.
+        in_robust &= _has_any(self.robust_targets)[:, None] | ~_has_any(self.targets)[:, None]
+        return {"replicate": by_targets, "robust": in_robust}
 
 
 @dataclass(frozen=True)
@@ -153,14 +189,14 @@ def study_products(
     everyone: list[_RunPart] = []
     parts: list[list[_RunPart]] = []
     for run in runs:
-        defined = defined_volumes(run.models, run.targets)
-        groups = same_volumes(defined, run.targets)
-        together = np.arange(len(defined))
-        everyone.append(_part(run, together, _in_all(defined), lags_s))
+        defined = run.defined()
+        groups = same_volumes(run, defined)
+        together = np.arange(run.targets.shape[1])
+        everyone.append(_part(run, together, defined, lags_s))
         parts.append(
             everyone[-1:]
             if len(groups) == 1
-            else [_part(run.of(group), group, _in_all(defined[group]), lags_s) for group in groups]
+            else [_part(run, group, defined, lags_s) for group in groups]
         )
     joined = _joined(everyone, lag_curve_s)
     cohorts = tuple(
@@ -170,46 +206,63 @@ def study_products(
     return StudyProducts(**vars(joined), cohorts=cohorts)
 
 
-def same_volumes(defined: Bools, targets: Floats) -> list[Ints]:
+def same_volumes(run: RunRDMs, defined: Mapping[Mode, Bools]) -> list[Ints]:
     """Group participants by the volumes that they define in a run.
 
     Who lacks the run has no say about volumes, and joins the largest group.
 
     Parameters
     ----------
+    run
+        The run.
     defined
-        Shape (S, n_volumes), of `bidsapp.rsa.gram.defined_volumes`.
-    targets
-        Shape (R, S, n_pairs); NaN where a participant lacks the region or the run.
+        Of `RunRDMs.defined`.
 
     Returns
     -------
     list of Ints
         Positions of each group's participants.
     """
-    here = np.isfinite(targets).any(axis=(0, 2))
+    here = _has_any(run.targets)
+    everyone = np.arange(len(here))
     if not here.any():
-        return [np.arange(len(defined))]
-    _, group, counts = np.unique(defined[here], axis=0, return_inverse=True, return_counts=True)
-    label = np.full(len(defined), counts.argmax())
+        return [everyone]
+    patterns = np.hstack(list(defined.values()))
+    _, group, counts = np.unique(patterns[here], axis=0, return_inverse=True, return_counts=True)
+    label = np.full(len(everyone), counts.argmax())
     label[here] = group.ravel()
     return [np.flatnonzero(label == i) for i in range(len(counts))]
 
 
-def _in_all(defined: Bools) -> Bools:
-    common: Bools = np.logical_and.reduce(defined, axis=0)
+def _has_any(targets: Floats) -> Bools:
+    """Tell which participants have any RDM, shape (S,)."""
+    there: Bools = np.logical_or.reduce(np.isfinite(targets), axis=(0, 2))
+    return there
+
+
+def defined_by_all(defined: Bools, participants: Ints) -> Bools:
+    """Tell which volumes, (n_volumes,), all of some participants define.
+
+    Who defines none, having too few for robust's regressors, has no say if others do.
+    """
+    own = defined[participants]
+    some = own.any(axis=1)
+    common: Bools = np.logical_and.reduce(own[some] if some.any() else own, axis=0)
     return common
 
 
-def _part(run: RunRDMs, participants: Ints, defined: Bools, lags_s: _Lags) -> _RunPart:
-    tr = run.repetition_time
+def _part(
+    run: RunRDMs, participants: Ints, defined: Mapping[Mode, Bools], lags_s: _Lags
+) -> _RunPart:
+    own, tr = run.of(participants), run.repetition_time
+    every, far = (
+        mode_pairs(run, mode, lags_s.least, defined_by_all(defined[mode], participants))
+        for mode in ("replicate", "robust")
+    )
     lags = [lag_in_volumes(lag, tr) for lag in (0.0, *lags_s.curve)]
     nuisance = LagRegressors(tr, lags_s.regressors) if lags_s.regressors else None
-    every = mode_pairs(run, "replicate", lags_s.least, defined)
-    far = mode_pairs(run, "robust", lags_s.least, defined)
-    (plain, *at_lags), robust = mode_products(
-        run.models, run.targets, every, far, lags, run.run, nuisance
-    )
+    plain, *at_lags = lag_products(run.models, own.targets, every, lags, run.run, nuisance)
+    robust = run_products(run.models, own.targets_of("robust"), far, PREPARATION["robust"], run.run)
     return _RunPart(participants, plain, tuple(at_lags), robust)
 
 

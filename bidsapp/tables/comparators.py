@@ -12,7 +12,6 @@ from bidsapp.analysis.spec import Analysis, Comparator, Dissimilarity, Mode
 from bidsapp.arrays import Bools, Floats, Ints
 from bidsapp.rsa import inference
 from bidsapp.rsa.comparators import columns, compare, problem, untested
-from bidsapp.rsa.gram import defined_volumes
 from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
@@ -49,7 +48,8 @@ def participant_comparators(
     Returns
     -------
     pandas.DataFrame
-        mode, method, roi, model, layer, run, r, n_pairs, note; every combination has its row.
+        mode, method, roi, model, layer, run, r, n_pairs, n_volumes, note; every combination has
+        its row.
     """
     plan = _Plan(layers, dissimilarities, analysis)
     weights = plan.weights(runs())
@@ -153,11 +153,12 @@ class _Plan:
     def rows(self, run: RunRDMs, mode: Mode, weights: Sequence[Floats]) -> pd.DataFrame:
         """Compare in one run and mode; ``weights`` are (R, p) of each model."""
         place = [self.analysis.region_names.index(name) for name in self.regions]
-        (defined,) = defined_volumes(run.models, run.targets)
+        targets = run.targets_of(mode)[:, 0]
+        (defined,) = run.defined()[mode]
         pairs = mode_pairs(run, mode, self.analysis.robust.min_lag_s, defined)
         short = pairs.n_pairs < _FEWEST_PAIRS
-        there = np.flatnonzero(np.isfinite(run.targets[place, 0]).any(axis=1) & (not short))
-        target, flat = columns(run.targets[place, 0][there], pairs, mode)
+        there = np.flatnonzero(np.isfinite(targets[place]).any(axis=1) & (not short))
+        target, flat = columns(targets[place][there], pairs, mode)
         there, target = there[~flat], target[~flat]
         parts = []
         for (model, its), of_model in zip(self.models.items(), weights, strict=True):
@@ -168,7 +169,8 @@ class _Plan:
                 if self.analysis.comparators.layers:
                     parts.append(comparison.of_layers(method))
         table = pd.concat(parts, ignore_index=True)
-        table["mode"], table["run"], table["n_pairs"] = mode, run.run, pairs.n_pairs
+        table["mode"], table["run"] = mode, run.run
+        table["n_pairs"], table["n_volumes"] = pairs.n_pairs, pairs.count.used
         if short:
             table["note"] = notes.NO_PAIRS
         return table[list(describe("comparators", "participant"))]

@@ -13,6 +13,7 @@ from bidsapp.rsa.ceiling import Ceilings, ceilings
 from bidsapp.rsa.study import StudyProducts
 from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
+from bidsapp.tables.columns import describe
 from bidsapp.tables.lag import lag_table
 from bidsapp.tables.null import KEYS
 from bidsapp.tables.scores import Scores, all_scores
@@ -26,6 +27,7 @@ def group_tables(
     region_sets: Mapping[str, Sequence[str]],
     analysis: Analysis,
     nulls: pd.DataFrame,
+    visible: Mapping[str, float],
     seed: int,
 ) -> dict[str, pd.DataFrame]:
     """Make every table of the group.
@@ -45,6 +47,8 @@ def group_tables(
         Its modes, fits, penalties and statistics are used.
     nulls
         Tables of `bidsapp.tables.null.null_table`, of every region.
+    visible
+        How visible models are in the robust mode, see `mean_visible`; models may be absent.
     seed
         Of the bootstrap, and of the sign flips where they are too many to try all.
 
@@ -75,6 +79,7 @@ def group_tables(
                 ceiling_of[scores.mode],
                 analysis,
                 nulls,
+                visible,
                 seed,
             )
         )
@@ -87,6 +92,30 @@ def group_tables(
         "unique": pd.concat(uniques, ignore_index=True),
         "split": split_table(study, layers, regions, analysis),
     }
+
+
+def mean_visible(participants: Iterable[pd.DataFrame]) -> dict[str, float]:
+    """Average how visible each model is over participants and runs.
+
+    Parameters
+    ----------
+    participants
+        Their tables ``similarity``, see `bidsapp.tables.participant`; all fits and regions of a run
+        say the same.
+
+    Returns
+    -------
+    dict
+        Model to the mean of the values that are known; models without any are left out.
+    """
+    means = [
+        table[table["mode"] == "robust"].groupby(["model", "run"])["visible"].first()
+        for table in participants
+    ]
+    known = pd.concat(means).dropna() if means else pd.Series(dtype=float)
+    if known.empty:
+        return {}
+    return {str(model): float(mean) for model, mean in known.groupby("model").mean().items()}
 
 
 def families_of(regions: Iterable[str], region_sets: Mapping[str, Sequence[str]]) -> list[str]:
@@ -114,6 +143,7 @@ def _similarity(
     ceiling: Ceilings,
     analysis: Analysis,
     nulls: pd.DataFrame,
+    visible: Mapping[str, float],
     seed: int,
 ) -> pd.DataFrame:
     result = scores.similarity
@@ -135,13 +165,16 @@ def _similarity(
     table["ci_low"], table["ci_high"] = low.ravel(), high.ravel()
     add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
     table = table.merge(nulls, how="left", on=KEYS, validate="1:1")
+    known = visible if scores.mode == "robust" else {}
+    table["visible"] = [known.get(model, np.nan) for model in table["model"]]
+    table["n_volumes"] = min((count.used for count in scores.volumes if count.used), default=0)
     table["note"] = [
         notes.joined(
             [*_notes(scores, table.iloc[row], m, region), *table["note"].iloc[[row]].dropna()]
         )
         for row, (region, m) in enumerate(product(range(len(regions)), range(len(models))))
     ]
-    return table
+    return table[list(describe("similarity"))]
 
 
 def _comparisons(
@@ -198,10 +231,11 @@ def _unique(
 
 
 def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
-    said = [*notes.few(n, scores.too_short), *notes.beyond(*counts, cut, scores.fit)]
-    if scores.n_dropped.any():
-        said.append(notes.left_out(scores.n_dropped))
-    return said
+    return [
+        *notes.few(n, scores.too_short),
+        *notes.beyond(*counts, cut, scores.fit),
+        *notes.undefined(scores.volumes),
+    ]
 
 
 def _rows(
@@ -259,6 +293,4 @@ def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list
         said.append(f"{notes.CONSTANT} in {constant} of {scored} scores")
     if scored:
         said += notes.collinear(result.cut[m].any(), scores.fit)
-    if scores.n_dropped.any():
-        said.append(notes.left_out(scores.n_dropped))
-    return said
+    return [*said, *notes.visibility(row["visible"]), *notes.undefined(scores.volumes)]

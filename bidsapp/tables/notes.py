@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Sequence
 
 from bidsapp.analysis.spec import Fit
-from bidsapp.arrays import Ints
 from bidsapp.rsa.similarity import MIN_RUNS
+from bidsapp.rsa.visible import BARELY_VISIBLE, NOT_VISIBLE
+from bidsapp.rsa.volumes import VolumeCount
 
 ABSENT = "region missing or constant in this run"
 TOO_FEW_RUNS = f"fewer than {MIN_RUNS} runs"
@@ -27,11 +28,19 @@ NULL_NOT_ASKED = "no p_null: statistics.null_draws is 0"
 _NAMED = 3  # of a list that may be long
 
 
-def left_out(n_dropped: Ints) -> str:
-    """Say how many volumes are left out of each participant's fits; ceilings lack all of them."""
-    low, high = int(n_dropped.min()), int(n_dropped.max())
+def undefined(volumes: Sequence[VolumeCount]) -> list[str]:
+    """Say how many volumes of participants are undefined; ceilings lack all of them."""
+    counts = [count.undefined for count in volumes]
+    low, high = min(counts), max(counts)
     span = f"{low}" if low == high else f"{low} to {high}"
-    return f"{span} undefined volumes left out"
+    return [f"{span} undefined volumes left out"] if high else []
+
+
+def visibility(visible: float) -> list[str]:
+    """Say what can be found of a model that its run's nuisance regression leaves barely visible."""
+    if visible < NOT_VISIBLE:
+        return ["not visible: cannot be found at any size of effect"]
+    return ["barely visible: only large effects can be found"] if visible < BARELY_VISIBLE else []
 
 
 def short_runs(too_short: Sequence[str]) -> list[str]:

@@ -138,5 +138,5 @@ def _why_none(circles: Mapping[int, _Parts], people: Sequence[str]) -> str | Non
 def _too_short(run: ShiftedProducts) -> str | None:
     """Say what a run has that is not enough to shift models in it."""
     if run.n_volumes < MIN_VOLUMES:
-        return f"{run.n_volumes} volumes, fewer than {MIN_VOLUMES}"
+        return f"{run.n_volumes} volumes to compare, fewer than {MIN_VOLUMES}"
     return None if run.unshifted.n_pairs else "no pair of volumes far enough apart"

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
+from bidsapp.arrays import Floats
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.study import StudyProducts
 from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
-from bidsapp.tables.scores import Scores, all_scores
+from bidsapp.tables.scores import Scores, all_scores, layer_columns
 
 
 def participant_tables(
@@ -19,6 +20,7 @@ def participant_tables(
     layers: Mapping[str, Sequence[str]],
     regions: Sequence[str],
     analysis: Analysis,
+    visible: Mapping[str, Floats],
 ) -> dict[str, pd.DataFrame]:
     """Make the tables ``similarity``, ``weights`` and ``unique`` of one participant.
 
@@ -32,19 +34,21 @@ def participant_tables(
         Names, in the order of the products.
     analysis
         Its modes, fits and penalties are used.
+    visible
+        Run to how visible each layer is there, see `bidsapp.rsa.visible`; runs may be absent.
 
     Returns
     -------
     dict
-        ``similarity``: mode, fit, roi, model, run, r, n_pairs, note. ``weights``: mode, fit, roi,
-        model, run, layer, weight, note; ``run`` is the one left out. ``unique``: mode, fit, roi,
-        control, target, n_runs, r, delta_r2, note; means over runs left out, since each pair of
-        models and run would be ten times as many rows as all else.
+        ``similarity``: mode, fit, roi, model, run, r, n_pairs, n_volumes, visible, note.
+        ``weights``: mode, fit, roi, model, run, layer, weight, note; ``run`` is the one left out.
+        ``unique``: mode, fit, roi, control, target, n_runs, r, delta_r2, note; means over runs left
+        out, since each pair of models and run would be ten times as many rows as all else.
     """
     scores = list(all_scores(study, layers, analysis))
     return {
         "similarity": pd.concat(
-            [_similarity(s, layers, regions) for s in scores], ignore_index=True
+            [_similarity(s, layers, regions, visible) for s in scores], ignore_index=True
         ),
         "weights": pd.concat([_weights(s, layers, regions) for s in scores], ignore_index=True),
         "unique": pd.concat([_unique(s, list(layers), regions) for s in scores], ignore_index=True),
@@ -52,8 +56,17 @@ def participant_tables(
 
 
 def _similarity(
-    scores: Scores, layers: Mapping[str, Sequence[str]], regions: Sequence[str]
+    scores: Scores,
+    layers: Mapping[str, Sequence[str]],
+    regions: Sequence[str],
+    visible: Mapping[str, Floats],
 ) -> pd.DataFrame:
+    columns = layer_columns(layers)
+    most_visible = {
+        (model, run.run): _most(visible, run.run, columns[model])
+        for model, run in product(layers, scores.runs)
+        if scores.mode == "robust"
+    }
     rows = [
         (
             roi,
@@ -61,16 +74,34 @@ def _similarity(
             run.run,
             float(scores.similarity.r[m, r, 0, i]),
             run.n_pairs,
-            notes.joined(_notes(scores, m, r, i)),
+            run.volumes.used,
+            most_visible.get((model, run.run), np.nan),
+            notes.joined(
+                [
+                    *_notes(scores, m, r, i),
+                    *notes.visibility(most_visible.get((model, run.run), np.nan)),
+                ]
+            ),
         )
         for (r, roi), (m, model), (i, run) in product(
             enumerate(regions), enumerate(layers), enumerate(scores.runs)
         )
     ]
-    table = pd.DataFrame(rows, columns=["roi", "model", "run", "r", "n_pairs", "note"])
+    names = ["roi", "model", "run", "r", "n_pairs", "n_volumes", "visible", "note"]
+    table = pd.DataFrame(rows, columns=names)
     table.insert(0, "mode", scores.mode)
     table.insert(1, "fit", scores.fit)
     return table
+
+
+def _most(visible: Mapping[str, Floats], run: str, columns: slice) -> float:
+    """Give the visibility of a model's most visible layer, whatever its sign, which weights learn.
+
+    NaN where none is known.
+    """
+    layers = np.abs(visible.get(run, np.empty(0))[columns])
+    known = layers[np.isfinite(layers)]
+    return float(known.max()) if len(known) else np.nan
 
 
 def _notes(scores: Scores, m: int, r: int, i: int) -> list[str]:
@@ -83,9 +114,7 @@ def _notes(scores: Scores, m: int, r: int, i: int) -> list[str]:
         return [notes.TOO_FEW_RUNS]
     said = [notes.CONSTANT] if result.constant[m, r, 0, i] else []
     said += notes.collinear(result.cut[m, i], scores.fit)
-    if run.n_dropped:
-        said.append(f"{run.n_dropped} undefined volumes left out")
-    return said
+    return [*said, *notes.undefined([run.volumes])]
 
 
 def _weights(

@@ -11,6 +11,7 @@ from bidsapp.brain.censoring import motion
 from bidsapp.brain.denoise import NuisanceDesign
 from bidsapp.brain.patterns import RegionPatterns, autocorrelation
 from bidsapp.rsa.rdm import LEAST_VOXELS
+from bidsapp.rsa.volumes import VolumeCount
 from bidsapp.tables.columns import describe
 from bidsapp.tables.regions import coverage_table
 
@@ -23,8 +24,9 @@ HIGH_MEAN_FD_MM = 0.5
 
 TSNR_FLAG = f"tSNR under {LOW_TSNR:g}"
 VOXELS_FLAG = f"fewer than {FEW_VOXELS} voxels"
-COVERAGE_FLAG = "coverage under the analysis's min_coverage"
+COVERAGE_FLAG = "coverage under the region's min_coverage"
 MOTION_FLAG = f"mean FD over {HIGH_MEAN_FD_MM:g} mm"
+ROBUST_FLAG = "robust has no volumes to compare"
 CONSTANT_FLAG = "over half of the regions' voxels never change"
 LEFT_OUT = "left out"
 NO_TABLE = "no quality tables: run the participant level again"
@@ -44,7 +46,7 @@ def region_rows(patterns: RegionPatterns, run: str) -> list[Row]:
             "tsnr": patterns.tsnr[name],
             "lag1_r": float(autocorrelation(series, [1])[0]),
         }
-        for name, series in patterns.series.items()
+        for name, series in patterns.replicate.series.items()
     ]
 
 
@@ -54,6 +56,7 @@ def run_row(
     design: NuisanceDesign,
     left_out: str | None,
     regions: Sequence[Row],
+    in_robust: VolumeCount | None,
 ) -> Row:
     """Say of a run how much the head moved, what denoising leaves of it, and whether it has signal.
 
@@ -67,11 +70,16 @@ def run_row(
         Why the run is not used; None where it is.
     regions
         Of `region_rows`, this run's; none where the run is left out.
+    in_robust
+        Volumes that the robust mode compares, and those that it does not; None for a run that is
+        left out.
     """
     moved = motion(confounds)
     flags = [] if left_out is None else [f"{LEFT_OUT}: {left_out}"]
     if moved.fd_mean > HIGH_MEAN_FD_MM:
         flags.append(MOTION_FLAG)
+    if in_robust is not None and not in_robust.used:
+        flags.append(ROBUST_FLAG)
     constant = sum(row["constant_voxels"] for row in regions)
     if constant > sum(row["n_voxels"] for row in regions):
         flags.append(CONSTANT_FLAG)
@@ -79,6 +87,7 @@ def run_row(
         "run": run,
         "n_volumes": len(design.matrix),
         "n_censored": int(np.count_nonzero(design.censored)),
+        **_in_robust(in_robust),
         "n_confounds": design.n_confounds,
         "df_left": design.degrees_of_freedom,
         **asdict(moved),
@@ -86,9 +95,17 @@ def run_row(
     }
 
 
+def _in_robust(count: VolumeCount | None) -> Row:
+    names = ("used", "repeated", "uncovered", "undefined")
+    columns = ("n_robust", "n_repeated", "n_uncovered", "n_undefined")
+    return {c: getattr(count, name, None) for c, name in zip(columns, names, strict=True)}
+
+
 def runs_table(rows: Sequence[Row]) -> pd.DataFrame:
     """Put rows of `run_row` into the columns of the runs table."""
-    return pd.DataFrame(rows, columns=list(describe("runs", "participant")))
+    table = pd.DataFrame(rows, columns=list(describe("runs", "participant")))
+    counts = ["n_robust", "n_repeated", "n_uncovered", "n_undefined"]
+    return table.astype(dict.fromkeys(counts, "Int64"))  # whole numbers, even beside a missing one
 
 
 def quality_table(
@@ -151,7 +168,7 @@ def group_quality_table(
             }
             rows.append(row | {str(name): value for name, value in run.items()})
     table = pd.DataFrame(rows, columns=list(describe("quality")))
-    counts = ["n_volumes", "n_censored", "n_regions"]
+    counts = ["n_volumes", "n_censored", "n_robust", "n_regions"]
     return table.astype(dict.fromkeys(counts, "Int64"))  # whole numbers, even beside a missing one
 
 

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from bidsapp.analysis.spec import Analysis, Fit, Mode
-from bidsapp.arrays import Floats, Ints
+from bidsapp.arrays import Floats
 from bidsapp.rsa.gram import RunProducts
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.similarity import Similarity, joined, similarity
 from bidsapp.rsa.study import Products, StudyProducts
 from bidsapp.rsa.unique import Unique, unique
 from bidsapp.rsa.unique import joined as joined_unique
+from bidsapp.rsa.volumes import VolumeCount
 
 
 @dataclass(frozen=True)
@@ -25,8 +24,8 @@ class Scores:
         What was scored, and how; and what each model explains beyond each other.
     runs
         Products on the volumes that all participants define.
-    n_dropped
-        Shape (S,): undefined volumes left out of each participant's fits, over all runs.
+    volumes
+        Of each participant: volumes that the fits compare and those left out, over all runs.
     too_short
         Runs in which somebody has no pair of volumes to compare.
     """
@@ -36,7 +35,7 @@ class Scores:
     runs: tuple[RunProducts, ...]
     similarity: Similarity
     unique: Unique
-    n_dropped: Ints
+    volumes: tuple[VolumeCount, ...]
     too_short: tuple[str, ...]
 
     @property
@@ -79,9 +78,7 @@ def all_scores(
         n_named, n_columns = sum(map(len, layers.values())), len(runs[0].xx)
         if n_named != n_columns:
             raise ValueError(f"{n_named} layers are named, but there are RDMs of {n_columns}")
-        n_dropped = np.zeros(study.n_participants, dtype=np.int64)
-        for cohort in study.cohorts:
-            n_dropped[cohort.participants] = sum(run.n_dropped for run in runs_of(cohort, mode))
+        volumes = volumes_of(study, mode)
         for fit in analysis.fits:
             alone, beyond = [], []
             for cohort in study.cohorts:
@@ -91,7 +88,17 @@ def all_scores(
                 alone.append((cohort.participants, scored))
                 beyond.append((cohort.participants, explained))
             found = joined(alone), joined_unique(beyond)
-            yield Scores(mode, fit, runs, *found, n_dropped, too_short(study, mode))
+            yield Scores(mode, fit, runs, *found, volumes, too_short(study, mode))
+
+
+def volumes_of(study: StudyProducts, mode: Mode) -> tuple[VolumeCount, ...]:
+    """Count each participant's volumes that a mode compares and those left out, over its runs."""
+    counts = [VolumeCount(0)] * study.n_participants
+    for cohort in study.cohorts:
+        for i, participant in enumerate(cohort.participants):
+            own = [run.volumes for run in runs_of(cohort, mode) if run.present[:, i].any()]
+            counts[participant] = sum(own, VolumeCount(0))
+    return tuple(counts)
 
 
 def too_short(study: StudyProducts, mode: Mode) -> tuple[str, ...]:

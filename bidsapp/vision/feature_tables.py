@@ -8,7 +8,7 @@ import pandas as pd
 
 from bidsapp.arrays import Floats
 from bidsapp.errors import InputError, UsageError
-from bidsapp.vision.hemodynamics import HRF_S, interval_weights
+from bidsapp.vision.hemodynamics import HRF_S, interval_weights, response_coverage
 from bidsapp.vision.runs import Span
 
 MIN_COLUMNS_FOR_ANGLES = 10
@@ -75,6 +75,31 @@ def table_span(path: Path, columns: Sequence[str]) -> Span:
     ends_s = float(last["onset"] + last["duration"])
     piece = f"row of {path.name}"
     return Span(float(first["onset"]), ends_s, piece, "which begins", "which ends")
+
+
+def table_coverage(
+    path: Path, columns: Sequence[str], volume_times: Floats, hrf_s: float = HRF_S
+) -> Floats:
+    """Share of each volume's response, by absolute weight, that falls on a table's rows.
+
+    Parameters
+    ----------
+    path, columns, volume_times, hrf_s
+        As for `table_features`.
+
+    Returns
+    -------
+    Floats
+        Shape (n_volumes,), from 0 to 1; see `response_coverage`.
+
+    Raises
+    ------
+    InputError
+        As `read_features`.
+    """
+    span = table_span(path, columns)  # rows follow each other without gaps
+    onset, duration = np.array([span.first_s]), np.array([span.last_s - span.first_s])
+    return response_coverage(onset, duration, volume_times, hrf_s)
 
 
 def check_table(name: str, n_columns: int, dissimilarity: str) -> None:

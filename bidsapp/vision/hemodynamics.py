@@ -15,6 +15,10 @@ HRF_S = 20.0
 _PEAK, _UNDERSHOOT, _RATIO = 6, 16, 6.0
 # Times are sums and quotients of decimals; less than this apart, they are one and the same.
 _TOLERANCE_S = 1e-6
+# Where the response turns negative: there the two gamma densities of its difference are equal.
+_TURN_S = (_RATIO * factorial(_UNDERSHOOT - 1) / factorial(_PEAK - 1)) ** (
+    1 / (_UNDERSHOOT - _PEAK)
+)
 
 
 def canonical_hrf(t_s: Floats) -> Floats:
@@ -97,6 +101,46 @@ def interval_weights(
     return weights
 
 
+def response_coverage(
+    onsets: Floats, durations: Floats, volume_times: Floats, duration_s: float = HRF_S
+) -> Floats:
+    """Share of the response's absolute weight, at each volume, that falls on intervals.
+
+    Parameters
+    ----------
+    onsets, durations
+        Of the intervals, in seconds, shape (n_intervals,), in any order. What several of them
+        cover counts once.
+    volume_times
+        Shape (n_volumes,), on the same clock.
+    duration_s
+        The response is cut off at this age.
+
+    Returns
+    -------
+    Floats
+        Shape (n_volumes,), float64, from 0 to 1; 1 where intervals cover all of the
+        ``duration_s`` seconds before the volume.
+    """
+    starts, ends = _joined(np.asarray(onsets), np.asarray(durations))
+    volumes = np.asarray(volume_times)[:, None]
+    weight = _absolute_integral(volumes - starts, duration_s)
+    weight -= _absolute_integral(volumes - ends, duration_s)
+    whole = _absolute_integral(np.array(duration_s), duration_s)
+    coverage: Floats = np.clip(weight.sum(axis=1) / whole, 0.0, 1.0)
+    return coverage
+
+
+def _joined(onsets: Floats, durations: Floats) -> tuple[Floats, Floats]:
+    """Onsets and ends of what intervals cover, those that overlap or touch as one."""
+    order = np.argsort(onsets)
+    starts = onsets[order]
+    ends = np.maximum.accumulate(starts + durations[order])
+    apart = np.flatnonzero(starts[1:] > ends[:-1] + _TOLERANCE_S)
+    first, last = np.append(-1, apart) + 1, np.append(apart, len(starts) - 1)
+    return starts[first[: len(starts)]], ends[last[: len(starts)]]
+
+
 def _gamma_density(t: Floats, shape: int) -> Floats:
     density: Floats = t ** (shape - 1) * np.exp(-t) / factorial(shape - 1)
     return density
@@ -107,3 +151,11 @@ def _hrf_integral(t_s: Floats, duration_s: float) -> Floats:
     t = np.clip(t_s, 0.0, duration_s)
     integral: Floats = gammainc(_PEAK, t) - gammainc(_UNDERSHOOT, t) / _RATIO
     return integral
+
+
+def _absolute_integral(t_s: Floats, duration_s: float) -> Floats:
+    """Integrate the response's absolute value from its event to ``t_s``."""
+    turn = _hrf_integral(np.array(_TURN_S), duration_s)
+    rise = _hrf_integral(np.minimum(t_s, _TURN_S), duration_s)
+    absolute: Floats = rise + turn - _hrf_integral(np.maximum(t_s, _TURN_S), duration_s)
+    return absolute

@@ -11,7 +11,7 @@ from bidsapp.analysis.part import Dissimilarity
 from bidsapp.analysis.processing import Extraction
 from bidsapp.arrays import Floats
 from bidsapp.errors import UsageError
-from bidsapp.rsa.rdm import DISTANCES, to_square
+from bidsapp.rsa.rdm import UnitMoments, rdm_with_moments, to_square
 from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.decoding import Damage
 from bidsapp.vision.devices import Machine, batch_size, footprint
@@ -27,6 +27,7 @@ from bidsapp.vision.runs import PlacedRun
 logger = logging.getLogger(__name__)
 _COMPARED_S = 60.0
 _FEWEST_VOLUMES = 3  # whose RDM has pairs enough to correlate
+_Layers = Mapping[str, tuple[Floats, UnitMoments]]
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,21 @@ class ModelRDMs:
     ----------
     entry
         The model.
-    rdms
-        Layer to float32 (n_pairs,), the upper triangle row by row.
+    layers
+        Layer to its RDM, float32 (n_pairs,), the upper triangle row by row, and to the moments of
+        its patterns.
     notes
         For the sidecar: frames, libraries, and how far an approximation is off.
     """
 
     entry: ModelEntry
-    rdms: Mapping[str, Floats]
+    layers: _Layers
     notes: Mapping[str, object]
+
+    @property
+    def rdms(self) -> dict[str, Floats]:
+        """RDM of each layer, (n_pairs,)."""
+        return {layer: rdm for layer, (rdm, _) in self.layers.items()}
 
 
 def model_rdms(
@@ -92,10 +99,10 @@ def model_rdms(
         )
     notes = _frames(film, damage)
     for entry in entries:
-        rdms = _rdms(entry, responses.pop(entry.name), projections)
-        compared = {"Approximation": _compare(how, rdms, exact[entry.name])} if exact else {}
+        layers = _layers(entry, responses.pop(entry.name), projections)
+        compared = {"Approximation": _compare(how, layers, exact[entry.name])} if exact else {}
         libraries = {"Libraries": library_versions(entry)}
-        yield ModelRDMs(entry, rdms, {**notes, **libraries, **compared})
+        yield ModelRDMs(entry, layers, {**notes, **libraries, **compared})
 
 
 def share_decoding(
@@ -138,24 +145,24 @@ def _projections(entries: Sequence[ModelEntry], n_dimensions: int | None) -> Pro
     }
 
 
-def _rdms(
-    entry: ModelEntry, layers: dict[str, Floats], projections: Projections
-) -> dict[str, Floats]:
-    """RDM of each layer; its responses are let go."""
+def _layers(entry: ModelEntry, responses: dict[str, Floats], projections: Projections) -> _Layers:
+    """RDM and moments of each layer; its responses are let go."""
     projected = projections.get(entry.name, {})
-    rdms = {}
-    for layer in list(layers):
-        centred = layer in projected and projected[layer].centred
+    layers = {}
+    for layer in list(responses):
+        projection = projected.get(layer)
+        centred = projection is not None and projection.centred
         # Centred before they were projected: between those, correlation is the cosine.
         dissimilarity: Dissimilarity = "cosine" if centred else entry.dissimilarity
-        rdms[layer] = DISTANCES[dissimilarity](layers.pop(layer))
-    return rdms
+        n_units = projection.matrix.shape[1] if projection is not None else None
+        layers[layer] = rdm_with_moments(responses.pop(layer), dissimilarity, n_units)
+    return layers
 
 
 def _beginning(
     networks: Sequence[Network], film: PlacedRun, recipe: Recipe, machine: Machine
-) -> dict[str, dict[str, Floats]]:
-    """RDMs of the run's first volumes, by model and layer, with nothing approximated."""
+) -> dict[str, _Layers]:
+    """RDMs of the run's first volumes, by model, with nothing approximated."""
     until = max(film.volume_times[0] + _COMPARED_S, film.volume_times[:_FEWEST_VOLUMES][-1])
     volumes = film.volume_times[film.volume_times <= until]
     seen = film.frame_times < volumes[-1]
@@ -174,19 +181,17 @@ def _beginning(
     damage = Damage(recipe.extraction.max_damaged)
     exact = extract(networks, first, recipe.framing, plain, recipe.hrf_s, damage=damage)
     return {
-        network.entry.name: _rdms(network.entry, exact.pop(network.entry.name), {})
+        network.entry.name: _layers(network.entry, exact.pop(network.entry.name), {})
         for network in networks
     }
 
 
-def _compare(
-    how: Extraction, rdms: Mapping[str, Floats], exact: Mapping[str, Floats]
-) -> dict[str, object]:
+def _compare(how: Extraction, made: _Layers, exact: _Layers) -> dict[str, object]:
     """Describe an approximation, with its error over the run's first volumes."""
     layers = {}
-    for layer, wanted in exact.items():
+    for layer, (wanted, _) in exact.items():
         n = len(to_square(wanted))
-        found = to_square(rdms[layer])[:n, :n][np.triu_indices(n, 1)]
+        found = to_square(made[layer][0])[:n, :n][np.triu_indices(n, 1)]
         defined = np.isfinite(found) & np.isfinite(wanted)
         layers[layer] = {
             "Correlation": _correlation(found[defined], wanted[defined]),

@@ -9,10 +9,13 @@ import numpy as np
 from bidsapp.arrays import Floats, Ints
 from bidsapp.errors import InputError
 from bidsapp.vision.catalogue import ModelEntry
+from bidsapp.vision.hemodynamics import HRF_S, response_coverage
 from bidsapp.vision.stretches import Stretch
 
 # A film file may go on for so long after its run; studyforrest's do, in grey, for up to 4.3 s.
 _RUNS_ON_S = 5.0
+# In steps from one frame taken to the next: jitter stays below it, a lost frame does not.
+_LONGEST_FRAME = 1.5
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,40 @@ class PlacedRun:
     def first_frame_s(self) -> float:
         """When the run's first frame was shown, in seconds after its first volume."""
         return float(self.frame_times[0] - self.frame_index[0] / self.stretch.shown_rate)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one frame taken to the next: by the film's rate, or longer if it ran slower.
+
+        Of a run of which one frame is taken, the time of that frame.
+        """
+        if len(self.frame_index) == 1:
+            return float(1 / self.stretch.shown_rate)
+        usual = int(np.bincount(np.diff(self.frame_index)).argmax())
+        return max(
+            float(usual / self.stretch.shown_rate), float(np.median(np.diff(self.frame_times)))
+        )
+
+    def coverage(self, hrf_s: float = HRF_S) -> Floats:
+        """Share of each volume's response, by absolute weight, that falls on the film.
+
+        A frame is on the screen until the next one that is taken, but for no longer than one and a
+        half steps: after that, frames are lost. The last is there for one step.
+
+        Parameters
+        ----------
+        hrf_s
+            Length of the haemodynamic response in seconds.
+
+        Returns
+        -------
+        Floats
+            Shape (n_volumes,), from 0 to 1; see `response_coverage`.
+        """
+        step_s = self.step_s
+        until_next = np.diff(self.frame_times, append=self.frame_times[-1] + step_s)
+        shown_s = np.clip(until_next, 0.0, _LONGEST_FRAME * step_s)
+        return response_coverage(self.frame_times, shown_s, self.volume_times, hrf_s)
 
     def described(self, model: str, made_from: str) -> dict[str, str]:
         """Describe a model's RDMs of this run; ``made_from`` is their fingerprint."""

@@ -14,11 +14,12 @@ from bidsapp.vision.framing import Framing
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import end, say
 from bidsapp.workflows.checks import usable_inputs
+from bidsapp.workflows.coverage import describe_volumes, planned_coverage
 from bidsapp.workflows.film import FilmPlan, plan_film
 from bidsapp.workflows.fingerprints import models_to_make
 from bidsapp.workflows.found import describe_participant
 from bidsapp.workflows.inputs import Inputs, find_inputs
-from bidsapp.workflows.models import layers_of, missing_models
+from bidsapp.workflows.models import absent_models, layers_of, run_coverage, without_coverage
 from bidsapp.workflows.planning import check_makeable, plan_models, with_models
 from bidsapp.workflows.searchlight import searchlight_gb
 
@@ -40,7 +41,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
         return say(_describe(settings, analysis, inputs, plan, missing))
     inputs = usable_inputs(settings, analysis)
     if settings.participant_label:
-        missing = missing_models(settings, analysis, inputs.movie_runs)
+        missing = absent_models(settings, analysis, inputs.movie_runs)
         narrowed = _plan_of_few(settings, analysis, inputs, missing)
         say(_describe(settings, analysis, inputs, narrowed, missing))
     else:
@@ -58,7 +59,7 @@ def _plan_of_few(
     Model RDMs take everyone's events, but a dry run of one participant must not: in a dataset of
     hundreds that would be gigabytes.
     """
-    if not missing:
+    if not missing and not without_coverage(settings, analysis, inputs.movie_runs):
         return None
     plan = plan_film(analysis, inputs.participants, settings.stimuli_dir)
     plan = with_models(settings, analysis, plan)
@@ -79,12 +80,16 @@ def _describe(
         lines += describe_participant(person, settings.full_space)
     lines += [f"  sub-{label}: cannot be analysed: {why}" for label, why in inputs.unusable.items()]
     lines += [f"  sub-{label}: without the movie, and so left out" for label in inputs.outside]
+    used = _volumes_used(settings, analysis, inputs, plan)
     if plan is not None:
-        films = _films(plan, analysis.movie.frame_step)
+        films = _films(plan, analysis.movie.frame_step, used)
         lines += ["", f"Film (TR {plan.repetition_time:g} s)", *films]
         lines += [f"  warning: {warning}" for warning in plan.warnings]
         if settings.level == "participant" and settings.participant_label:
             lines += [f"  {_others(analysis)}"]
+    elif used:
+        lines += ["", "Film, as recorded with the model RDMs"]
+        lines += [f"  run {run}: {sentence}" for run, sentence in used.items()]
     lines += ["", "Models", *_models(settings, analysis, inputs, missing)]
     if settings.level == "participant":
         lines += ["", f"Regions: {', '.join(analysis.region_names)}"]
@@ -104,7 +109,27 @@ def _others(analysis: Analysis) -> str:
     )
 
 
-def _films(plan: FilmPlan, frame_step: int) -> Iterator[str]:
+def _volumes_used(
+    settings: Settings, analysis: Analysis, inputs: Inputs, plan: FilmPlan | None
+) -> dict[str, str]:
+    """Say of each run which volumes the robust mode uses: by the plan, or else by the models."""
+    if "robust" not in analysis.modes:
+        return {}
+    if plan is None:
+        tr = inputs.participants[0].movie[0].repetition_time
+        films = {run: run_coverage(settings, analysis, run) for run in inputs.movie_runs}
+        return {
+            run: describe_volumes(analysis, run, film.coverage, tr, film.undefined)
+            for run, film in films.items()
+        }
+    coverage = {film.run: planned_coverage(settings, analysis, film) for film in plan.runs}
+    return {
+        run: describe_volumes(analysis, run, covered, plan.repetition_time)
+        for run, covered in coverage.items()
+    }
+
+
+def _films(plan: FilmPlan, frame_step: int, used: Mapping[str, str]) -> Iterator[str]:
     for film in plan.runs:
         facts, stretch = film_facts(film.film), film.stretch
         shown = float(stretch.shown_rate)
@@ -123,6 +148,8 @@ def _films(plan: FilmPlan, frame_step: int) -> Iterator[str]:
             + f"{len(film.volume_times)} volumes"
         )
         yield f"    {_picture(plan.framing, facts)}"
+        if film.run in used:
+            yield f"    {used[film.run]}"
 
 
 def _converted(film: PlacedRun) -> str:
@@ -146,9 +173,13 @@ def _picture(framing: Framing, facts: FilmFacts) -> str:
 def _models(
     settings: Settings, analysis: Analysis, inputs: Inputs, missing: _Missing
 ) -> Iterator[str]:
+    lacking = without_coverage(settings, analysis, inputs.movie_runs)
     for model in analysis.models:
         absent = [run for run, models in missing.items() if model in models]
+        old = [run for run, models in lacking.items() if model in models and run not in absent]
         state = f"to be made for runs {', '.join(absent)}" if absent else "made"
+        if old:
+            state += f"; film coverage to be added for runs {', '.join(old)}"
         if analysis.feature_table(model):
             yield f"  {model}: feature table; {state}"
         else:

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import (
     OutputTree,
     desc_labels,
     read_json,
     sidecar,
     stimulus_rdms_path,
+    update_film_coverage,
     write_stimulus_rdms,
 )
 from bidsapp.dataset.frames import frame_onsets
@@ -23,7 +25,7 @@ from bidsapp.vision.catalogue import ModelEntry
 from bidsapp.vision.devices import Machine, batch_size, find_device, networks_memory
 from bidsapp.vision.features import scratch_bytes
 from bidsapp.vision.film import film_facts
-from bidsapp.vision.model_rdms import model_rdms, share_decoding
+from bidsapp.vision.model_rdms import ModelRDMs, model_rdms, share_decoding
 from bidsapp.vision.model_recipe import Recipe
 from bidsapp.vision.networks.loading import load_network
 from bidsapp.vision.networks.network import layer_units
@@ -242,7 +244,8 @@ def due(job: FilmJob, film: PlacedRun) -> dict[str, str]:
 def extract_films(job: FilmJob) -> None:
     """Make the RDMs that are absent or out of date, a run and a group of models at a time.
 
-    What is whole is kept: after a stop the same job goes on where it was.
+    What is whole is kept: after a stop the same job goes on where it was. The film's coverage is
+    added to the sidecars of RDMs that an earlier release made.
 
     Raises
     ------
@@ -257,15 +260,25 @@ def extract_films(job: FilmJob) -> None:
                 LOGGER.info("run %s: all there", film.run)
             models = [entry for entry in job.models if entry.name in missing]
             _say_what_is_made_again(job, film, models)
+            coverage = film.coverage(job.recipe.hrf_s)
+            for entry in job.models:
+                if entry.name not in missing:
+                    update_film_coverage(job.path(film.run, entry), coverage)
             for group in job.groups(film, models):
                 for made in model_rdms(group, film, job.recipe, job.machine, job.weights):
-                    entry = made.entry
-                    path = job.path(film.run, entry)
-                    facts = film.described(entry.name, missing[entry.name])
-                    write_stimulus_rdms(
-                        path, made.rdms, film.volume_times, facts, entry.dissimilarity, made.notes
-                    )
-                    LOGGER.info("%s written", path)
+                    _write(job, film, made, missing[made.entry.name], coverage)
+
+
+def _write(
+    job: FilmJob, film: PlacedRun, made: ModelRDMs, made_from: str, coverage: Floats
+) -> None:
+    path = job.path(film.run, made.entry)
+    facts = film.described(made.entry.name, made_from)
+    dissimilarity = made.entry.dissimilarity
+    write_stimulus_rdms(
+        path, made.layers, film.volume_times, facts, dissimilarity, made.notes, coverage
+    )
+    LOGGER.info("%s written", path)
 
 
 def _say_what_is_made_again(job: FilmJob, film: PlacedRun, models: Sequence[ModelEntry]) -> None:

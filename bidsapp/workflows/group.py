@@ -6,18 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from nipype.pipeline import engine
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.dataset.derivatives import OutputTree, read_rdms
+from bidsapp.dataset.derivatives import ROBUST_RDMS, OutputTree, read_json, read_rdms, sidecar
 from bidsapp.errors import InputError
+from bidsapp.interfaces.film_volumes import PlainVolumes, robust_volumes
 from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics, ShiftNull
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say, withdraw_group
+from bidsapp.workflows.coverage import plain_volumes
 from bidsapp.workflows.engine import run_workflow
-from bidsapp.workflows.models import missing_models, model_rdm_files, plan_warnings
+from bidsapp.workflows.models import (
+    absent_models,
+    model_rdm_files,
+    plan_warnings,
+    without_coverage,
+)
 from bidsapp.workflows.steps import join, make_step, publish
 
 LOGGER = logging.getLogger(__name__)
@@ -47,8 +55,13 @@ def run(settings: Settings, analysis: Analysis) -> int:
     return end(crashes | lacking)
 
 
-def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[str, Path]]:
-    """Find every participant's RDM files in OUTPUT_DIR: run to participant to file."""
+def brain_rdm_files(
+    settings: Settings, analysis: Analysis, desc: str | None = None
+) -> dict[str, dict[str, Path]]:
+    """Find every participant's RDM files in OUTPUT_DIR: run to participant to file.
+
+    Those of robust are called otherwise (``desc``) than those of replicate.
+    """
     tree, movie = OutputTree(settings.output_dir), analysis.movie
     found: dict[str, dict[str, Path]] = {}
     for run in movie.runs:
@@ -60,6 +73,7 @@ def brain_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, dict[st
                 run=run.run,
                 space=settings.output_space,
                 stat=f"{analysis.dissimilarity.brain}distance",
+                desc=desc,
             )
             for label in tree.participants()
         }
@@ -116,22 +130,27 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     brain_rdms = brain_rdm_files(settings, analysis)
     _check(settings, analysis, brain_rdms)
     first = next(iter(next(iter(brain_rdms.values())).values()))
-    onsets = read_rdms(first).onsets_s
+    repetition_time = _spacing(first)
+    robust_rdms = brain_rdm_files(settings, analysis, ROBUST_RDMS)
     models = model_rdm_files(settings, analysis)
     study: dict[str, Any] = {
         "analysis": analysis.model_dump(mode="json"),
         "model_rdms": {run: [str(path) for path in models[run]] for run in brain_rdms},
-        "brain_rdms": {
-            run: {label: str(path) for label, path in files.items()}
-            for run, files in brain_rdms.items()
+        "brain_rdms": _as_text(brain_rdms),
+        "robust_rdms": _as_text(robust_rdms),
+        "film_volumes": {
+            run: plain_volumes(settings, analysis, run, repetition_time) for run in brain_rdms
         },
-        "repetition_time": float(onsets[1] - onsets[0]),
+        "repetition_time": repetition_time,
         "seed": settings.random_seed,
     }
     sizes = _sizes(brain_rdms, models, analysis)
     nulls = join(len(analysis.region_names), "nulls")
     n_procs = settings.omp_nthreads
-    statistics = make_step(GroupStatistics(**study), "statistics", sizes.statistics_gb, n_procs)
+    similarity = [str(path) for path in similarity_tables(settings, analysis, brain_rdms)]
+    statistics = make_step(
+        GroupStatistics(**study, tables=similarity), "statistics", sizes.statistics_gb, n_procs
+    )
     tables = _quality_files(settings, analysis, brain_rdms)
     quality = make_step(GroupQuality(tables=tables, task=analysis.movie.task), "quality", 0.2, 1)
     workflow = engine.Workflow(name="group_wf")
@@ -154,6 +173,25 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         )
         publish(workflow, [comparators], "publish_comparators", settings)
     return workflow
+
+
+def _as_text(files: Mapping[str, Mapping[str, Path]]) -> dict[str, dict[str, str]]:
+    return {
+        run: {label: str(path) for label, path in by_label.items()}
+        for run, by_label in files.items()
+    }
+
+
+def similarity_tables(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> list[Path]:
+    """Find the similarity tables in OUTPUT_DIR of the participants that have RDMs."""
+    tree, task = OutputTree(settings.output_dir), analysis.movie.task
+    paths = [
+        tree.find("participant_stats", label, task=task, desc="similarity")
+        for label in sorted(_counted(brain_rdms))
+    ]
+    return [path for path in paths if path is not None]
 
 
 def comparator_tables(settings: Settings, analysis: Analysis) -> dict[str, Path]:
@@ -216,7 +254,7 @@ def _sizes(
     n_layers = sum(len(read_rdms(path).names) for path in first)
     column_gb = longest**2 / 2 * 4 / 1e9
     everyone = {label for by_label in brain_rdms.values() for label in by_label}
-    n_brains = len(everyone) * len(analysis.region_names)
+    n_brains = 2 * len(everyone) * len(analysis.region_names)  # each mode has its own
     return _Sizes(n_layers * column_gb, n_brains * column_gb)
 
 
@@ -228,13 +266,63 @@ def _check(
             f"{settings.output_dir} holds brain RDMs of {len(brain_rdms)} movie runs in space "
             f"{settings.output_space}; the group needs {_MIN_RUNS}: run the participant level first"
         )
-    missing = missing_models(settings, analysis, list(brain_rdms))
+    missing = absent_models(settings, analysis, list(brain_rdms))
     if missing:
         run, models = next(iter(missing.items()))
         raise InputError(
             f"{settings.output_dir} lacks the RDMs of {', '.join(models)} for run {run}: "
             "run the stimulus level first"
         )
+    outdated = _outdated(settings, analysis, brain_rdms)
+    if outdated:
+        raise InputError("; ".join(outdated))
+
+
+def _outdated(
+    settings: Settings, analysis: Analysis, brain_rdms: Mapping[str, Mapping[str, Path]]
+) -> list[str]:
+    """Say what an earlier release made, or what was made for other model RDMs than are there."""
+    if without_coverage(settings, analysis, list(brain_rdms)):
+        return [
+            f"{settings.output_dir} holds model RDMs of an earlier release, which do not say how "
+            "much of each response the film covers: run the stimulus level again (it runs no "
+            "network), and the participant level for all participants"
+        ]
+    robust_rdms = brain_rdm_files(settings, analysis, ROBUST_RDMS)
+    repetition_time = _spacing(next(iter(next(iter(brain_rdms.values())).values())))
+    absent, others = set(), set()
+    for run, files in brain_rdms.items():
+        volumes = plain_volumes(settings, analysis, run, repetition_time)
+        for label in files:
+            robust = robust_rdms.get(run, {}).get(label)
+            if robust is None:
+                absent.add(label)
+            elif not _same_volumes(robust, volumes):
+                others.add(label)
+    again = "run the participant level for them again"
+    reasons = {
+        "there are no RDMs of the mode robust, which an earlier release did not make": absent,
+        "robust's RDMs are of other volumes than the model RDMs say now": others,
+    }
+    return [
+        f"{settings.output_dir}, sub-{', sub-'.join(sorted(labels))}: {reason}; {again}"
+        for reason, labels in reasons.items()
+        if labels
+    ]
+
+
+def _same_volumes(robust: Path, volumes: PlainVolumes) -> bool:
+    """Tell whether RDMs of robust were denoised on the volumes that it would use now."""
+    described = read_json(sidecar(robust))
+    left_out = described.get("VolumesLeftOut")
+    in_robust = robust_volumes(volumes, described["Volumes"]["Count"])
+    return left_out == np.flatnonzero(~in_robust).tolist()
+
+
+def _spacing(path: Path) -> float:
+    """Repetition time of an RDM file, in seconds."""
+    onsets = read_rdms(path).onsets_s
+    return float(onsets[1] - onsets[0])
 
 
 def _describe(
@@ -248,6 +336,8 @@ def _describe(
             f"  run {run.run}: RDMs of {len(found)} participants: {' '.join(sorted(found))}"
         )
     lines += [f"  {sentence}" for sentence in _left_out(settings, brain_rdms)]
-    missing = missing_models(settings, analysis, list(brain_rdms))
+    missing = absent_models(settings, analysis, list(brain_rdms))
     lines += [f"  run {run}: no RDMs of {', '.join(models)}" for run, models in missing.items()]
+    if brain_rdms and not missing:
+        lines += [f"  {sentence}" for sentence in _outdated(settings, analysis, brain_rdms)]
     return "\n".join([*lines, ""])

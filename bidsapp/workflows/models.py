@@ -1,18 +1,21 @@
 """Which models are compared, and where their RDMs lie."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bidsapp.analysis.spec import Analysis, Dissimilarity
 from bidsapp.dataset.derivatives import (
+    FilmCoverage,
     OutputTree,
     desc_labels,
+    read_film_coverage,
     read_json,
     read_rdms,
     sidecar,
     stimulus_rdms_path,
     write_json,
 )
+from bidsapp.dataset.film_coverage import of_all
 from bidsapp.errors import InputError, UsageError
 from bidsapp.settings import Settings
 from bidsapp.vision.catalogue import ModelEntry, find_model
@@ -69,21 +72,93 @@ def model_rdm_files(settings: Settings, analysis: Analysis) -> dict[str, list[Pa
 def missing_models(
     settings: Settings, analysis: Analysis, runs: Sequence[str]
 ) -> dict[str, list[str]]:
-    """Tell which models lack their RDM file: run to models; complete runs are left out.
+    """Tell which models lack their RDM file, or what the film covers: run to models.
 
-    A file that is there is trusted: whether it is up to date takes the film and everyone's events,
-    and is checked where these are read anyway (`fingerprints.models_to_make`).
+    Complete runs are left out. A file that is there is trusted: whether it is up to date takes the
+    film and everyone's events, and is checked where these are read anyway
+    (`fingerprints.models_to_make`).
     """
+    return _models_where(
+        settings, analysis, runs, lambda path: not path.is_file() or _lacks_coverage(path)
+    )
+
+
+def absent_models(
+    settings: Settings, analysis: Analysis, runs: Sequence[str]
+) -> dict[str, list[str]]:
+    """Tell which models lack their RDM file: run to models; complete runs are left out."""
+    return _models_where(settings, analysis, runs, lambda path: not path.is_file())
+
+
+def without_coverage(
+    settings: Settings, analysis: Analysis, runs: Sequence[str]
+) -> dict[str, list[str]]:
+    """Tell whose RDM files do not say what the film covers, as those of earlier releases do not.
+
+    The stimulus level adds it to their sidecars; no network is run.
+
+    Returns
+    -------
+    dict
+        Run to models; runs without such a file are left out.
+    """
+    return _models_where(
+        settings, analysis, runs, lambda path: path.is_file() and _lacks_coverage(path)
+    )
+
+
+def _models_where(
+    settings: Settings, analysis: Analysis, runs: Sequence[str], is_due: Callable[[Path], bool]
+) -> dict[str, list[str]]:
     files = model_rdm_files(settings, analysis)
-    missing = {
+    due = {
         run: [
-            model
-            for model, path in zip(analysis.models, files[run], strict=True)
-            if not path.is_file()
+            model for model, path in zip(analysis.models, files[run], strict=True) if is_due(path)
         ]
         for run in runs
     }
-    return {run: models for run, models in missing.items() if models}
+    return {run: models for run, models in due.items() if models}
+
+
+def _lacks_coverage(path: Path) -> bool:
+    try:
+        return read_film_coverage(path) is None
+    except InputError:
+        return True
+
+
+def run_coverage(settings: Settings, analysis: Analysis, run: str) -> FilmCoverage:
+    """Give the film coverage of a run's volumes, for all models of the analysis together.
+
+    Returns
+    -------
+    FilmCoverage
+        The least coverage of any model, and the volumes that any model leaves undefined.
+
+    Raises
+    ------
+    InputError
+        A model's file is absent, or its sidecar does not say what the film covers.
+    """
+    files = model_rdm_files(settings, analysis)[run]
+    models = [_film_coverage(path) for path in files]
+    lengths = {len(model.coverage) for model in models}
+    if len(lengths) > 1:
+        raise InputError(
+            f"{files[0].parent}: the model RDMs of run {run} are of {min(lengths)} and of "
+            f"{max(lengths)} volumes: run the stimulus level again"
+        )
+    return of_all(models)
+
+
+def _film_coverage(path: Path) -> FilmCoverage:
+    film = read_film_coverage(path)
+    if film is None:
+        raise InputError(
+            f"{path} was made by an earlier release and does not say how much of each volume's "
+            "response the film covers: run the stimulus level again (no network is run)"
+        )
+    return film
 
 
 def plan_warnings(settings: Settings, analysis: Analysis) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun, check_d
 from bidsapp.dataset.raw import open_raw
 from bidsapp.errors import InputError
 from bidsapp.interfaces.atlas_regions import AtlasRegionMasks
+from bidsapp.interfaces.film_volumes import PlainVolumes
 from bidsapp.interfaces.functional_regions import FunctionalRegionMasks
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.mask_regions import MaskRegionMasks
@@ -25,6 +26,7 @@ from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw
 from bidsapp.workflows.checks import usable_inputs
+from bidsapp.workflows.coverage import plain_volumes
 from bidsapp.workflows.engine import crash_reports, failed_participants, run_workflow
 from bidsapp.workflows.inputs import Inputs, find_inputs
 from bidsapp.workflows.masks import mask_inputs
@@ -105,8 +107,12 @@ def init_participants_wf(
 ) -> engine.Workflow:
     """Join the workflows of all participants; they do not depend on each other."""
     workflow = engine.Workflow(name="participant_wf")
+    scans = {run.run: run.repetition_time for person in participants for run in person.movie}
+    film_volumes = {run: plain_volumes(settings, analysis, run, tr) for run, tr in scans.items()}
     for inputs in participants:
-        workflow.add_nodes([init_single_participant_wf(settings, analysis, inputs, model_rdms)])
+        workflow.add_nodes(
+            [init_single_participant_wf(settings, analysis, inputs, model_rdms, film_volumes)]
+        )
     return workflow
 
 
@@ -115,6 +121,7 @@ def init_single_participant_wf(
     analysis: Analysis,
     inputs: ParticipantInputs,
     model_rdms: Mapping[str, Sequence[Path]],
+    film_volumes: Mapping[str, PlainVolumes],
 ) -> engine.Workflow:
     """Make the workflow of one participant.
 
@@ -124,6 +131,9 @@ def init_single_participant_wf(
         The participant's files.
     model_rdms
         Run to the RDM files of all models.
+    film_volumes
+        Run to the volumes that the robust mode uses, see `bidsapp.interfaces.film_volumes`; of all
+        runs that the participant can use.
 
     Returns
     -------
@@ -131,12 +141,13 @@ def init_single_participant_wf(
         Localizer → functional regions, atlas regions, masks → RDMs of every run → similarity.
     """
     workflow = engine.Workflow(name=f"sub_{inputs.participant}_wf")
-    steps = _Steps(settings, analysis, inputs)
+    steps = _Steps(settings, analysis, inputs, film_volumes)
     regions = [steps.functional()] if analysis.functional.regions else []
     regions += [steps.atlas()] if analysis.atlas.regions else []
     regions += [steps.masks()] if analysis.masks.regions else []
     runs = [steps.patterns(run) for run in inputs.movie]
     summary, similarity = steps.summary(), steps.similarity(model_rdms)
+    comparing = [steps.comparators(model_rdms)] if analysis.comparators.methods else []
     writers = [*regions, *runs, summary, similarity]
 
     masks = join(len(regions), "masks", axis="hstack")
@@ -146,16 +157,21 @@ def init_single_participant_wf(
         workflow.connect(step, "masks", masks, f"in{i}")
         workflow.connect(step, "table", region_rows, f"in{i}")
         workflow.connect(step, "coverage", coverage, f"in{i}")
-    rdms = join(len(runs), "rdms")
+    by_run = {output: join(len(runs), output) for output in ("rdms", "robust_rdms", "nuisance")}
     autocorrelation = join(len(runs), "autocorrelation")
     quality = join(len(runs), "quality")
     for i, step in enumerate(runs, start=1):
         workflow.connect(masks, ("out", _pick, i - 1), step, "masks")
-        workflow.connect(step, "rdms", rdms, f"in{i}")
+        for output, joined in by_run.items():
+            workflow.connect(step, output, joined, f"in{i}")
         workflow.connect(step, "autocorrelation", autocorrelation, f"in{i}")
         workflow.connect(step, "quality", quality, f"in{i}")
     names = [run.run for run in inputs.movie]
-    workflow.connect(rdms, ("out", _by_run, names, inputs.participant), similarity, "brain_rdms")
+    for step in (similarity, *comparing):
+        for output, given in (("rdms", "brain_rdms"), ("robust_rdms", "robust_rdms")):
+            files = ("out", _by_participant, names, inputs.participant)
+            workflow.connect(by_run[output], files, step, given)
+    workflow.connect(by_run["nuisance"], ("out", _by_run, names), similarity, "nuisance")
     workflow.connect(region_rows, "out", summary, "regions")
     workflow.connect(coverage, "out", summary, "coverage")
     workflow.connect(autocorrelation, "out", summary, "autocorrelation")
@@ -168,12 +184,8 @@ def init_single_participant_wf(
         writers.append(localizer)
     publish(workflow, writers, "publish", settings)
 
-    if analysis.comparators.methods:
-        comparators = steps.comparators(model_rdms)
-        workflow.connect(
-            rdms, ("out", _by_run, names, inputs.participant), comparators, "brain_rdms"
-        )
-        publish(workflow, [comparators], "publish_comparators", settings)
+    if comparing:
+        publish(workflow, comparing, "publish_comparators", settings)
     if analysis.mapped_models:
         searchlight = steps.searchlight(model_rdms)
         if analysis.searchlight.centres == "regions":
@@ -189,6 +201,7 @@ class _Steps:
     settings: Settings
     analysis: Analysis
     inputs: ParticipantInputs
+    film_volumes: Mapping[str, PlainVolumes]
 
     def localizer(self) -> engine.Node:
         runs, spec = self.inputs.localizer, self.analysis.localizer
@@ -245,6 +258,8 @@ class _Steps:
             repetition_time=run.repetition_time,
             start_time=run.start_time,
             denoise=self.analysis.denoise.model_dump(mode="json"),
+            film_volumes=self.film_volumes[run.run],
+            min_lag_s=self.analysis.robust.min_lag_s,
             dissimilarity=self.analysis.dissimilarity.brain,
             lags_s=list(self.analysis.statistics.autocorrelation_s),
             entities=self._entities(run) | {"run": run.run, "space": self.settings.output_space},
@@ -258,6 +273,7 @@ class _Steps:
                     "run": run.run,
                     "confounds": str(run.confounds),
                     "metadata": str(run.confounds_metadata),
+                    "film_volumes": self.film_volumes.get(run.run, {}),
                 }
                 for run in self.inputs.movie_found
             ],
@@ -282,6 +298,7 @@ class _Steps:
             mask={run.run: str(run.mask) for run in runs},
             confounds={run.run: str(run.confounds) for run in runs},
             confounds_metadata={run.run: str(run.confounds_metadata) for run in runs},
+            film_volumes={run.run: self.film_volumes[run.run] for run in runs},
             start_time={run.run: run.start_time for run in runs},
             repetition_time=runs[0].repetition_time,
             entities=self._movie_entities() | {"space": self.settings.output_space},
@@ -299,6 +316,7 @@ class _Steps:
         return {
             "analysis": self.analysis.model_dump(mode="json"),
             "model_rdms": {run: [str(f) for f in model_rdms[run]] for run in sorted(runs)},
+            "film_volumes": {run: self.film_volumes[run] for run in sorted(runs)},
             "repetition_time": self.inputs.movie[0].repetition_time,
             "entities": self._movie_entities(),
         }
@@ -358,5 +376,11 @@ def _pick(masks: list[list[str]], i: int) -> list[str]:
     return masks[i]
 
 
-def _by_run(files: list[str], runs: list[str], participant: str) -> dict[str, dict[str, str]]:
+def _by_run(files: list[str], runs: list[str]) -> dict[str, str]:
+    return dict(zip(runs, files, strict=True))
+
+
+def _by_participant(
+    files: list[str], runs: list[str], participant: str
+) -> dict[str, dict[str, str]]:
     return {run: {participant: file} for run, file in zip(runs, files, strict=True)}

@@ -18,6 +18,7 @@ from bidsapp.vision.devices import Machine, networks_memory
 from bidsapp.vision.model_rdms import share_decoding
 from bidsapp.vision.runs import PlacedRun
 from bidsapp.workflows.bookkeeping import start
+from bidsapp.workflows.coverage import add_coverage
 from bidsapp.workflows.engine import run_workflow
 from bidsapp.workflows.film import FilmPlan, recipe_of
 from bidsapp.workflows.fingerprints import models_to_make
@@ -46,6 +47,8 @@ def run(settings: Settings, analysis: Analysis) -> int:
 def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir: Path) -> None:
     """Make the model RDMs that are missing or out of date; who comes second finds them made.
 
+    The film's coverage is added to the sidecars of the others, if an earlier release made them.
+
     Raises
     ------
     InputError
@@ -60,6 +63,7 @@ def make_models(settings: Settings, analysis: Analysis, plan: FilmPlan, log_dir:
         crashes = _run_steps(settings, analysis, steps, log_dir) if steps else {}
         if crashes:
             raise InputError("; ".join(crashes.values()))
+        add_coverage(settings, analysis, plan)
         note_warnings(settings, analysis, plan.warnings)
 
 

@@ -124,7 +124,7 @@ def test_the_fit_is_that_of_the_volumes_left(
     tsnr = (raw.mean(axis=0) / expected.std(axis=0)).mean()
     if scale:
         expected = expected / expected.std(axis=0)
-    series = found.series["all"]
+    series = found.replicate.series["all"]
     assert np.isnan(series[list(moved)]).all()
     np.testing.assert_allclose(series[left], expected, atol=1e-5 * np.abs(expected).max())
     assert found.tsnr["all"] == pytest.approx(tsnr, rel=1e-5)
@@ -161,7 +161,7 @@ def test_a_voxel_that_changes_in_censored_volumes_only_is_constant(tmp_path: Pat
         tmp_path / "bold.nii.gz", {"all": np.ones(SHAPE, bool)}, design, scale=True
     )
     assert found.dropped == {"all": 1}
-    assert np.isfinite(found.series["all"][~design.censored]).all()
+    assert np.isfinite(found.replicate.series["all"][~design.censored]).all()
 
 
 def test_autocorrelation_takes_pairs_of_volumes_left() -> None:
@@ -189,7 +189,7 @@ def test_fmripreps_own_outliers_are_censored_volumes(tmp_path: Path) -> None:
     found = region_patterns(
         tmp_path / "bold.nii.gz", {"all": np.ones(SHAPE, bool)}, design, scale=False
     )
-    assert np.isnan(found.series["all"][[0, 9]]).all()
+    assert np.isnan(found.replicate.series["all"][[0, 9]]).all()
 
 
 # --- too little left ---

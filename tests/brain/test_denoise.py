@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from nilearn.signal import clean
 from nipype.algorithms.confounds import cosine_filter
 
 from bidsapp.analysis.spec import CompCor, Denoise
-from bidsapp.brain.denoise import check_cosines, nuisance_design, residuals
+from bidsapp.brain.denoise import NuisanceDesign, check_cosines, nuisance_design, residuals
 from bidsapp.errors import InputError
 
 N = 40
@@ -225,6 +226,61 @@ def test_residuals_of_a_design_without_full_rank() -> None:
         residuals(series, design[1:])
 
 
+def plain_design(censored: Sequence[int] = ()) -> NuisanceDesign:
+    """Return slow and fast regressors, two of them alike, spikes of censored volumes and a mean."""
+    rng = np.random.default_rng(4)
+    slow = np.cos(np.outer(np.arange(N) + 0.5, [1, 2]) * np.pi / N)
+    columns = np.column_stack([slow, 1e4 * rng.normal(size=(N, 2)), 3 * slow[:, :1]])
+    spikes = np.eye(N)[:, list(censored)]
+    names = ("a", "b", "c", "d", "again", *(f"censored_{i}" for i in censored), "intercept")
+    return NuisanceDesign(np.column_stack([columns, spikes, np.ones(N)]), names, {"a": {}})
+
+
+VOLUMES = st.lists(st.booleans(), min_size=N, max_size=N).map(np.array)
+
+
+@given(VOLUMES)
+def test_the_basis_is_orthonormal_and_spans_the_regressors(volumes: np.ndarray) -> None:
+    design = plain_design(censored=(3, 17))
+    regressors = design.matrix[volumes]
+    basis = design.basis(volumes)
+    # Of unit norm, as the rank of columns of all sizes rests on the largest.
+    norms = np.linalg.norm(regressors, axis=0)
+    unit = regressors / np.where(norms > 0, norms, 1)
+    rank = np.linalg.matrix_rank(unit) if volumes.any() else 0
+    assert basis.shape == (volumes.sum(), rank)
+    np.testing.assert_allclose(basis.T @ basis, np.eye(rank), atol=1e-10)
+    np.testing.assert_allclose(basis @ (basis.T @ unit), unit, atol=1e-10)
+    assert design.degrees_of_freedom_in(volumes) == volumes.sum() - rank
+
+
+@given(VOLUMES)
+def test_volumes_left_out_have_no_say_in_the_fit_of_the_others(volumes: np.ndarray) -> None:
+    censored = (3, 17)
+    design, without = plain_design(censored), plain_design(censored).leaving_out(volumes)
+    gone = volumes | np.isin(np.arange(N), censored)
+    np.testing.assert_array_equal(without.censored, gone)
+    series = np.random.default_rng(5).normal(1000, 10, (N, 3))
+    series[volumes] += 1e4
+    left = residuals(series, without.matrix)
+    np.testing.assert_allclose(left[gone], 0, atol=1e-3)
+    weights = np.linalg.lstsq(design.matrix[~gone], series[~gone], rcond=None)[0]
+    expected = series[~gone] - design.matrix[~gone] @ weights
+    np.testing.assert_allclose(left[~gone], expected, atol=1e-3)
+    assert without.degrees_of_freedom == design.degrees_of_freedom_in(~gone)
+
+
+def test_volumes_left_out_have_a_regressor_each_and_the_rest_stays() -> None:
+    design = plain_design(censored=(3, 17))
+    without = design.leaving_out(np.isin(np.arange(N), [3, 8, 20]))
+    assert without.names == ("left_out_8", "left_out_20", *design.names)
+    np.testing.assert_array_equal(without.matrix[:, 2:], design.matrix)
+    np.testing.assert_array_equal(without.matrix[:, :2], np.eye(N)[:, [8, 20]])
+    assert without.n_confounds == design.n_confounds == 5
+    assert without.provenance == design.provenance
+    assert np.flatnonzero(design.censored).tolist() == [3, 17]  # as it was
+
+
 def test_a_pattern_takes_every_column_that_matches_and_may_match_none(tmp_path):
     table = pd.DataFrame({"a_1": [0.0, 1, 0], "a_2": [1.0, 0, 0], "b": [3.0, 4, 5]})
     confounds, metadata = tmp_path / "c.tsv", tmp_path / "c.json"
@@ -234,3 +290,20 @@ def test_a_pattern_takes_every_column_that_matches_and_may_match_none(tmp_path):
         compcor=CompCor(components=0), cosines=False, columns=("b", "a_*", "non_steady_state*")
     )
     assert nuisance_design(confounds, metadata, spec).names == ("b", "a_1", "a_2", "intercept")
+
+
+def test_a_volume_that_the_regressors_fit_exactly_keeps_no_residual() -> None:
+    """A column that is zero in all volumes used but one is that one's own."""
+    rng = np.random.default_rng(0)
+    column = np.zeros(30)
+    column[[10, 28]] = 1.0
+    matrix = np.column_stack([rng.normal(size=(30, 2)), column, np.ones(30)])
+    design = NuisanceDesign(matrix, ("a", "b", "twice", "intercept"), {})
+    used = np.arange(30) < 25
+    assert np.flatnonzero(used & ~design.with_residual(used)).tolist() == [10]
+    every = np.ones(30, dtype=bool)
+    np.testing.assert_array_equal(design.with_residual(every), every)
+    left = design.with_residual(used)
+    rows = design.basis_everywhere(left)
+    np.testing.assert_array_equal(rows[left], design.basis(left))
+    assert np.isnan(rows[~left]).all()

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -7,12 +8,19 @@ from nilearn.masking import apply_mask
 
 from bidsapp.brain.carpet import carpet
 from bidsapp.brain.denoise import NuisanceDesign, residuals
-from bidsapp.brain.patterns import autocorrelation, read_voxels, region_patterns, whole_lags
+from bidsapp.brain.patterns import (
+    RegionPatterns,
+    autocorrelation,
+    read_voxels,
+    region_patterns,
+    whole_lags,
+)
 from bidsapp.errors import InputError
 
 SHAPE = (8, 7, 6)
 N = 30
 AFFINE = np.diag([-3.0, 3.0, 3.3, 1.0])
+USED = (np.arange(N) >= 5) & (np.arange(N) < 26)  # without a film at first, shown again at last
 
 
 def bold(path: Path, data: np.ndarray) -> Path:
@@ -62,12 +70,12 @@ def test_scaled_integers_are_read_as_nibabel_reads_them(tmp_path: Path) -> None:
 def test_patterns_are_residuals_of_each_region(tmp_path: Path) -> None:
     values, regions = data(), masks()
     found = region_patterns(bold(tmp_path / "a.nii.gz", values), regions, design(), scale=False)
-    assert list(found.series) == ["V1v", "FFA", "none"]
+    assert list(found.replicate.series) == ["V1v", "FFA", "none"]
     for name, mask in regions.items():
         expected = residuals(np.array([values[..., t][mask] for t in range(N)]), design().matrix)
-        np.testing.assert_allclose(found.series[name], expected, atol=1e-5)
+        np.testing.assert_allclose(found.replicate.series[name], expected, atol=1e-5)
         assert found.dropped[name] == 0
-    assert found.series["none"].shape == (N, 0)
+    assert found.replicate.series["none"].shape == (N, 0)
     assert np.isnan(found.tsnr["none"])
     assert 15 < found.tsnr["V1v"] < 30  # mean 100, SD 5, less some nuisance
 
@@ -80,12 +88,13 @@ def test_a_constant_image_changes_nothing(tmp_path: Path) -> None:
         bold(tmp_path / "b.nii.gz", values + constant), regions, design(), scale=False
     )
     for name in regions:
-        np.testing.assert_allclose(moved.series[name], plain.series[name], atol=1e-3)
+        expected = plain.replicate.series[name]
+        np.testing.assert_allclose(moved.replicate.series[name], expected, atol=1e-3)
 
 
 def test_scaling_gives_unit_variance(tmp_path: Path) -> None:
     found = region_patterns(bold(tmp_path / "a.nii.gz", data()), masks(), design(), scale=True)
-    np.testing.assert_allclose(found.series["V1v"].std(axis=0), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(found.replicate.series["V1v"].std(axis=0), 1.0, rtol=1e-5)
 
 
 def test_constant_voxels_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -95,12 +104,108 @@ def test_constant_voxels_are_dropped_and_counted(tmp_path: Path) -> None:
         values[tuple(voxel)] = 7.0
     found = region_patterns(bold(tmp_path / "a.nii.gz", values), regions, design(), scale=True)
     assert found.dropped == {"V1v": 3, "FFA": 0, "none": 0}
-    assert found.series["V1v"].shape[1] == np.count_nonzero(regions["V1v"]) - 3
-    assert np.isfinite(found.series["V1v"]).all()
+    assert found.replicate.series["V1v"].shape[1] == np.count_nonzero(regions["V1v"]) - 3
+    assert np.isfinite(found.replicate.series["V1v"]).all()
+
+
+def least_squares_residuals(series: np.ndarray, regressors: np.ndarray) -> np.ndarray:
+    weights = np.linalg.lstsq(regressors, series, rcond=None)[0]
+    residual: np.ndarray = series - regressors @ weights
+    return residual
+
+
+def robust_patterns(
+    folder: Path, values: np.ndarray, used: np.ndarray, **more: Any
+) -> RegionPatterns:
+    given = {"design": design(), "scale": False, **more}
+    return region_patterns(bold(folder / "a.nii.gz", values), masks(), used=used, **given)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_robust_is_least_squares_on_its_volumes_alone(tmp_path: Path, scale: bool) -> None:
+    values = data()
+    patterns = robust_patterns(tmp_path, values, USED, scale=scale)
+    for name, mask in masks().items():
+        expected = least_squares_residuals(values[mask].T[USED], design().matrix[USED])
+        if scale:
+            expected = expected / expected.std(axis=0)
+        series = patterns.robust.series[name]
+        assert series.dtype == np.float32
+        np.testing.assert_allclose(series[USED], expected, atol=1e-4)
+        assert np.isnan(series[~USED]).all()
+        np.testing.assert_array_equal(patterns.robust.voxels[name], mask)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+def test_replicate_takes_no_notice_of_what_robust_uses(tmp_path: Path, scale: bool) -> None:
+    given = (tmp_path, data())
+    some = robust_patterns(*given, USED, scale=scale)
+    every = robust_patterns(*given, np.ones(N, bool), scale=scale)
+    plain = region_patterns(tmp_path / "a.nii.gz", masks(), design(), scale)
+    for name in ("V1v", "FFA"):
+        expected = plain.replicate.series[name]
+        for series in (some.replicate, every.replicate, every.robust, plain.robust):
+            np.testing.assert_array_equal(series.series[name], expected)
+        assert np.abs(some.robust.series[name] - expected)[USED].max() > 0.5
+    assert plain.robust is plain.replicate
+    assert some.tsnr["V1v"] == plain.tsnr["V1v"]
+    np.testing.assert_array_equal(some.carpet.after, plain.carpet.after)
+
+
+def test_robust_uses_no_censored_volume(tmp_path: Path) -> None:
+    censored = np.isin(np.arange(N), [2, 9])
+    values = data()
+    values[..., 9] += 1e3
+    patterns = robust_patterns(tmp_path, values, USED, design=design().leaving_out(censored))
+    left = USED & ~censored
+    expected = least_squares_residuals(values[masks()["FFA"]].T[left], design().matrix[left])
+    np.testing.assert_allclose(patterns.robust.series["FFA"][left], expected, atol=1e-4)
+    for volumes, denoised in ((left, patterns.robust), (~censored, patterns.replicate)):
+        defined = np.isfinite(denoised.series["FFA"]).all(axis=1)
+        np.testing.assert_array_equal(defined, volumes)
+
+
+@pytest.mark.parametrize("scale", [False, True])
+@pytest.mark.parametrize(("n_used", "n_defined"), [(2, 0), (5, 0), (6, 6)])
+def test_robust_needs_more_volumes_than_regressors(
+    tmp_path: Path, n_used: int, n_defined: int, scale: bool
+) -> None:
+    patterns = robust_patterns(tmp_path, data(), np.arange(N) < n_used, scale=scale)
+    series = patterns.robust.series["V1v"]
+    assert series.shape == (N, np.count_nonzero(masks()["V1v"]))
+    assert np.isfinite(series[:n_defined]).all()
+    assert np.isnan(series[n_defined:]).all()
+    assert np.isfinite(patterns.replicate.series["V1v"]).all()
+
+
+@pytest.mark.parametrize("n_used", [0, 1])
+def test_no_voxel_changes_in_one_volume(tmp_path: Path, n_used: int) -> None:
+    patterns = robust_patterns(tmp_path, data(), np.arange(N) < n_used, scale=True)
+    assert patterns.robust.series["V1v"].shape == (N, 0)
+    assert not patterns.robust.voxels["V1v"].any()
+    assert np.isfinite(patterns.replicate.series["V1v"]).all()
+
+
+def test_voxels_constant_in_the_volumes_of_robust_are_left_out_of_it_alone(tmp_path: Path) -> None:
+    values, mask = data(), masks()["V1v"]
+    constant = tuple(np.argwhere(mask)[3])
+    values[constant][USED] = 7.0
+    patterns = robust_patterns(tmp_path, values, USED, scale=True)
+    rest = mask.copy()
+    rest[constant] = False
+    np.testing.assert_array_equal(patterns.robust.voxels["V1v"], rest)
+    np.testing.assert_array_equal(patterns.replicate.voxels["V1v"], mask)
+    assert patterns.dropped["V1v"] == 0
+    expected = least_squares_residuals(values[rest].T[USED], design().matrix[USED])
+    robust = patterns.robust.series["V1v"][USED]
+    np.testing.assert_allclose(robust, expected / expected.std(axis=0), atol=1e-4)
+    assert patterns.replicate.series["V1v"].shape == (N, np.count_nonzero(mask))
+    assert np.isfinite(patterns.replicate.series["V1v"]).all()
 
 
 def test_no_region_reads_nothing(tmp_path: Path) -> None:
-    assert region_patterns(tmp_path / "gone.nii.gz", {}, design(), scale=False).series == {}
+    nothing = region_patterns(tmp_path / "gone.nii.gz", {}, design(), scale=False)
+    assert nothing.replicate.series == nothing.robust.series == {}
 
 
 def test_values_that_are_not_finite_are_counted(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ def test_one_file_a_run_and_model(extract: Run, films: list[Path], tmp_path: Pat
     assert not np.array_equal(read_rdms(paths[0]).rdms, read_rdms(paths[2]).rdms)
     sidecar = json.loads(paths[2].with_suffix(".json").read_text())
     assert sidecar["Frames"] == {"Taken": 14, "Broken": 0}
+    assert sidecar["Volumes"]["Count"] == len(sidecar["Volumes"]["Coverage"]) == 6
     assert (sidecar["Descriptors"]["run"], sidecar["Descriptors"]["film"]) == ("2", "b.mkv")
     assert list((tmp_path / "out").rglob(".*")) == []
 
@@ -134,6 +135,19 @@ def test_what_is_made_is_kept_and_what_changed_is_made_again(
     assert changed == ["task-movie_run-2_stat-correlationdistance_desc-pixels_relmat.h5"]
     extract("pixels", "--film", *films, "--hrf-s", "12")
     assert all(made != before[name] for name, made in rdm_files(out).items())
+
+
+def test_what_the_film_covers_is_added_to_what_is_made(
+    extract: Run, films: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(extract("pixels", "--film", films[0]).strip()).with_suffix(".json")
+    before, complete = rdm_files(tmp_path / "out"), json.loads(path.read_text())
+    older = {**complete, "Volumes": {"Count": 6, "Descriptor": "onset_s", "Units": "s"}}
+    path.write_text(json.dumps(older))
+    monkeypatch.setattr(features, "clips", None)  # nothing is decoded
+    extract("pixels", "--film", films[0])
+    assert json.loads(path.read_text()) == complete
+    assert rdm_files(tmp_path / "out") == before
 
 
 def test_an_interrupted_extraction_goes_on(

@@ -13,6 +13,7 @@ from bidsapp.dataset.images import write_image, write_segmentation
 from bidsapp.dataset.rdms import read_rdms, write_rdms
 from bidsapp.dataset.textfiles import read_json, read_table, sidecar, write_json, write_table
 from bidsapp.errors import InputError
+from bidsapp.rsa.rdm import UnitMoments
 
 COLUMNS = {name: {"Description": name} for name in ("participant", "run", "roi", "r", "n")}
 
@@ -117,6 +118,40 @@ def test_equal_rdms_give_equal_bytes(tmp_path: Path) -> None:
     described = read_json(tmp_path / "a.json")
     assert described["Rows"] == {"Descriptor": "layer", "Names": ["x", "y"]}
     assert described["Directed"] is False
+
+
+def moments(n: int, k: int) -> list[UnitMoments]:
+    rng = np.random.default_rng(n)
+    layers = [UnitMoments(rng.normal(size=n), rng.uniform(size=n), 100 + i) for i in range(k)]
+    layers[0].mean[1] = layers[0].sd[1] = np.nan
+    return layers
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_moments_come_back_and_rsatoolbox_ignores_them(tmp_path: Path, k: int) -> None:
+    expected, names = moments(6, k), [f"layer{i}" for i in range(k)]
+    for path in (tmp_path / "a.h5", tmp_path / "b.h5"):
+        write_rdms(path, rdms(6, k), names, "layer", np.arange(6.0), {}, moments=expected)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    back = read_rdms(tmp_path / "a.h5").moments
+    assert back is not None
+    for one, other in zip(back, expected, strict=True):
+        np.testing.assert_array_equal(one.mean, other.mean)
+        np.testing.assert_array_equal(one.sd, other.sd)
+        assert one.n_units == other.n_units
+    plain = tmp_path / "plain.h5"
+    write_rdms(plain, rdms(6, k), names, "layer", np.arange(6.0), {})
+    assert read_rdms(plain).moments is None
+    opened = [rsatoolbox.rdm.load_rdm(str(path)) for path in (tmp_path / "a.h5", plain)]
+    assert opened[0] == opened[1]
+    assert opened[0].subset("layer", "layer0").n_rdm == 1
+
+
+@pytest.mark.parametrize(("n", "k"), [(6, 1), (5, 2)])
+def test_moments_that_do_not_fit(tmp_path: Path, n: int, k: int) -> None:
+    path, names, wrong = tmp_path / "a.h5", ["x", "y"], moments(n, k)
+    with pytest.raises(ValueError, match="moments do not fit 2 names and 6 onsets"):
+        write_rdms(path, rdms(6, 2), names, "layer", np.arange(6.0), {}, moments=wrong)
 
 
 def test_rdms_that_do_not_fit(tmp_path: Path) -> None:

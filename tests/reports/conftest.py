@@ -15,6 +15,7 @@ import SimpleITK
 from bidsapp.analysis.spec import Analysis
 from bidsapp.brain.carpet import Carpet
 from bidsapp.dataset.derivatives import (
+    ROBUST_RDMS,
     OutputTree,
     read_json,
     sidecar,
@@ -28,6 +29,7 @@ from bidsapp.reports.facts import InputRun
 from bidsapp.reports.report import RunFacts
 from bidsapp.rois.template import AFFINE as TEMPLATE_AFFINE
 from bidsapp.rois.template import mask_in_template
+from bidsapp.rsa.pairs import lag_in_volumes
 from bidsapp.tables.carpet import carpet_table
 from bidsapp.tables.columns import describe
 from bidsapp.tables.design import design_columns
@@ -36,6 +38,7 @@ from bidsapp.tables.quality import group_quality_table
 SHAPE = (30, 34, 28)
 AFFINE = np.array([[-6.0, 0, 0, 87], [0, 6, 0, -110], [0, 0, 6, -70], [0, 0, 0, 1]])
 REFERENCE = {"SpatialReference": {"sub": "bids:fmriprep:anat.nii.gz"}}
+UNCOVERED = 10  # volumes at a run's start
 PCS = ("pc1", "pc2", "pc3", "pc4", "pc5")
 HOSTILE = "<script>alert(1)</script> & \"$x$\" 'y'"
 
@@ -79,6 +82,11 @@ def small_analysis(models: tuple[str, ...] = ("network", HOSTILE, "pixels")) -> 
     )
 
 
+def visibility_of(models: "pd.Series[str]", order: tuple[str, ...]) -> "pd.Series[float]":
+    """Give the first model .02, which cannot be found, and the others more."""
+    return models.map({model: 0.02 + 0.1 * i for i, model in enumerate(order)})
+
+
 @dataclass(frozen=True)
 class MadeUp:
     """Writes a tree of outputs with invented numbers."""
@@ -115,10 +123,17 @@ class MadeUp:
             smooth = np.apply_along_axis(np.convolve, 2, signal, kernel, "valid")
             pairs = np.triu_indices(n, 1)
             rdms = np.array([1 - np.corrcoef(region.T)[pairs] for region in smooth])
-            path = self.tree.path(
-                "brain_rdms", sub=participant, ses="movie", task="movie", run=run.run, space="T1w"
+            used = (np.arange(n) >= UNCOVERED) & (
+                np.arange(n) < n - lag_in_volumes(run.shared_with_next_s, 2.0)
             )
-            write_rdms(path, rdms, names, "region", np.arange(n) * 2.0 + 1, {"run": run.run})
+            robust = np.where(used[pairs[0]] & used[pairs[1]], rdms, np.nan)
+            entities = {"ses": "movie", "task": "movie", "run": run.run, "space": "T1w"}
+            path, robust_path = (
+                self.tree.path("brain_rdms", sub=participant, desc=desc, **entities)
+                for desc in (None, ROBUST_RDMS)
+            )
+            for to, values in ((path, rdms), (robust_path, robust)):
+                write_rdms(to, values, names, "region", np.arange(n) * 2.0 + 1, {"run": run.run})
             component = {"Mask": "combined", "VarianceExplained": 0.4}
             confounds = {"a_comp_cor_00": component, "cosine00": {}, "trans_x": {}}
             content = read_json(sidecar(path)) | {"Confounds": confounds}
@@ -199,7 +214,8 @@ class MadeUp:
             {model: 0.6 + 0.6 * (i % 4) / 3 for i, model in enumerate(a.models)}
         )
         r = level * by_model + random.normal(0, 0.015, len(rows))
-        return rows.assign(r=r, n_pairs=1000, note=None)
+        visible = visibility_of(rows["model"], a.models).where(rows["mode"] == "robust")
+        return rows.assign(r=r, n_pairs=1000, n_volumes=50, visible=visible, note=None)
 
     def autocorrelation(self, random: np.random.Generator) -> pd.DataFrame:
         a = self.analysis
@@ -236,6 +252,7 @@ class MadeUp:
         runs = pd.DataFrame({"run": names, "fd_mean": mean, "fd_max": mean * 4})
         runs = runs.assign(
             n_volumes=self.n_volumes, n_censored=np.r_[[0] * (len(names) - 1), 7],
+            n_robust=self.n_volumes - UNCOVERED, n_uncovered=UNCOVERED, n_repeated=0, n_undefined=0,
             n_confounds=12, df_left=40, fd_over_half_mm=0.05, dvars_mean=1.1, dvars_max=2.3,
             flags=[*[None] * (len(names) - 1), "mean FD over 0.5 mm"],
         )  # fmt: skip
@@ -270,6 +287,10 @@ class MadeUp:
             ceiling_upper=level * 2.2,
             p_null=np.where(rows["model"] == a.models[0], 0.01, 0.5),
             p_null_max=0.5,
+            visible=np.where(
+                rows["mode"] == "robust", visibility_of(rows["model"], a.models), np.nan
+            ),
+            n_volumes=150,
             note="model above ceiling_paper",
         )
         lags = pd.DataFrame(

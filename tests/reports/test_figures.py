@@ -35,6 +35,7 @@ from bidsapp.reports.figures import (
 )
 from bidsapp.reports.style import PALE, described, model_looks, svg_text
 from bidsapp.rsa.pairs import lagged_pairs
+from bidsapp.rsa.volumes import FilmVolumes
 
 Texts = Callable[[str], list[str]]
 MODELS = ("a", '<b> & "c" $x$')
@@ -244,7 +245,7 @@ def test_no_pair_of_an_rdm_is_white_as_the_outside_is() -> None:
 
 def test_lines_part_what_robust_leaves_out_from_what_it_keeps() -> None:
     n, trimmed, lag = 100, 20, 10
-    kept = lagged_pairs(n, lag, trim_end=trimmed)
+    kept = lagged_pairs(n, lag, FilmVolumes.whole(n, trimmed))
     rdm = np.ones(n * (n - 1) // 2)
     robust = RobustPairs(np.arange(n - trimmed), lag)
     figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, robust, n - trimmed)
@@ -266,7 +267,8 @@ def test_lines_bend_where_volumes_are_censored() -> None:
     figure = rdm_grid({"FFA": rdm}, np.arange(n) * 2.0, RobustPairs(pairs.kept, lag))
     top = round(1.26 * n) - n
     lines = figure.axes[0].collections[0].get_segments()
-    near, _, far, _ = (np.subtract(line, (0, top)) for line in lines)
+    *cross, near, _, far, _ = (np.subtract(line, (0, top)) for line in lines)
+    assert len(cross) == 2  # before the first volume that is kept
     assert len(near) < len(pairs.kept) / 2
     rows, columns = (its[pairs.index] for its in np.triu_indices(n, 1))
     for row in pairs.kept[: len(pairs.kept) - lag]:
@@ -275,6 +277,28 @@ def test_lines_bend_where_volumes_are_censored() -> None:
         assert np.interp(row, near[:, 1], near[:, 0]) == ours.min() - 0.5
         if row <= far[-1, 1]:
             assert np.interp(row, far[:, 1], far[:, 0]) == ours.max() + 0.5
+
+
+@pytest.mark.parametrize("long", [1, 4])
+def test_a_cross_stands_before_the_first_volume_that_robust_keeps(long: int) -> None:
+    """Of a long run, ``long`` volumes are averaged to a pixel."""
+    n, lag = RDM_PIXELS * long, 20
+    rdm = np.ones(n * (n - 1) // 2)
+
+    def lines(first: int) -> list[np.ndarray]:
+        kept = RobustPairs(np.arange(first, n), lag)
+        figure = rdm_grid({"FFA": rdm, "PPA": rdm}, np.arange(n) * 2.0, kept)
+        return figure.axes[0].collections[0].get_segments()
+
+    assert len(lines(0)) == 2 * 4
+    crossed = lines(12)
+    assert len(crossed) == 2 * (4 + 2)
+    top, step = round(1.26 * RDM_PIXELS) - RDM_PIXELS, round(1.06 * RDM_PIXELS)
+    at = 12 / long
+    for i, left in enumerate((0, step)):
+        row, column = (np.subtract(line, (left - 0.5, top - 0.5)) for line in crossed[6 * i :][:2])
+        np.testing.assert_allclose(row, [(0, at), (RDM_PIXELS, at)])
+        np.testing.assert_allclose(column, [(at, 0), (at, RDM_PIXELS)])
 
 
 @pytest.mark.parametrize(

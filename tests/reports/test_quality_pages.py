@@ -26,7 +26,7 @@ ROIS = ("FFA", "V1v")
 
 def runs(**changes: object) -> pd.DataFrame:
     table = pd.DataFrame({"run": RUNS, "fd_mean": 0.12, "fd_max": 0.7, "n_volumes": 100})
-    return table.assign(**{"n_censored": [0, 5, 0], "flags": None, **changes})
+    return table.assign(**{"n_censored": [0, 5, 0], "n_robust": 90, "flags": None, **changes})
 
 
 def regions(**changes: object) -> pd.DataFrame:
@@ -80,6 +80,7 @@ def test_facts_are_of_the_runs_used() -> None:
     assert dict(quality_facts(left_out, regions())) == {
         "Mean FD (mm)": "0.15",
         "Censored volumes": "5 of 200",
+        "Volumes in robust": "180 of 200",
         "Median tSNR": "64",
     }
     unknown = dict(quality_facts(runs(fd_mean=np.nan), regions()))

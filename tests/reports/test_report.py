@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bidsapp.dataset.derivatives import OutputTree
+from bidsapp.dataset.derivatives import OutputTree, read_rdms, write_rdms
 from bidsapp.errors import InputError
 from bidsapp.reports.blocks import Album
 from bidsapp.reports.denoising import carpet_blocks
@@ -332,6 +332,16 @@ def test_comparators_have_a_row_for_each_layer_that_a_model_has(made_up) -> None
     assert [row[:2] for row in shown.rows] == [
         ("pixels", "pixels"), ("network", "conv"), ("network", "fc"),
     ]  # fmt: skip
+
+
+def test_lines_say_what_robust_keeps_of_runs_that_it_has_something_of(lean, facts) -> None:
+    lean.write()
+    path, *others = lean.tree.root.glob("sub-01/**/*_desc-roisrobust_relmat.h5")
+    nothing = read_rdms(path)
+    given = np.full_like(nothing.rdms, np.nan), nothing.names, "region", nothing.onsets_s
+    write_rdms(path, *given, nothing.descriptors)
+    page = check(participant_report(lean.tree, "01", lean.analysis, facts, None))
+    assert page.text.count("left out of the mode robust") == len(others)
 
 
 @pytest.mark.parametrize("mode", ["replicate", "robust"])

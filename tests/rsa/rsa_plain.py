@@ -26,7 +26,7 @@ def pairs_of(run, mode, min_lag_s):
     defined = defined_volumes(run.models, run.targets).all(axis=0)
     if mode == "replicate":
         return all_pairs(n, defined)
-    return lagged_pairs(n, lag_in_volumes(min_lag_s, run.repetition_time), run.trim_end, defined)
+    return lagged_pairs(n, lag_in_volumes(min_lag_s, run.repetition_time), run.film, defined)
 
 
 def leave_one_run_out(runs, columns, region, participant, mode, fit, penalties, min_lag_s):

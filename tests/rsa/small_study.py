@@ -7,6 +7,7 @@ from scipy.spatial.distance import pdist
 
 from bidsapp.rsa.rdm import correlation_distance
 from bidsapp.rsa.study import RunRDMs
+from bidsapp.rsa.volumes import FilmVolumes
 
 LENGTHS = (40, 36, 44, 38)
 REPETITION_TIME = 2.0
@@ -31,7 +32,8 @@ def one_run(rng, name, n, *, layers=4, regions=2, participants=3):
         ]
         for r in range(regions)
     ]
-    return RunRDMs(name, models, np.array(targets, dtype=np.float32), REPETITION_TIME, trim_end=3)
+    film = FilmVolumes.whole(n, n_repeated=3)
+    return RunRDMs(name, models, np.array(targets, dtype=np.float32), REPETITION_TIME, film)
 
 
 def undefine(rdms, volume, n):

@@ -11,6 +11,7 @@ from scipy import stats
 from bidsapp.rsa.comparators import columns, compare, problem, untested
 from bidsapp.rsa.pairs import all_pairs, lagged_pairs
 from bidsapp.rsa.rdm import to_square
+from bidsapp.rsa.volumes import FilmVolumes
 
 N = 24
 N_PAIRS = N * (N - 1) // 2
@@ -53,7 +54,7 @@ PLAIN = {
 @pytest.mark.parametrize("method", PLAIN)
 @pytest.mark.parametrize("mode", ["replicate", "robust"])
 def test_agreement_with_plain_definitions(rdms, method, mode):
-    pairs = all_pairs(N) if mode == "replicate" else lagged_pairs(N, 3, 2)
+    pairs = all_pairs(N) if mode == "replicate" else lagged_pairs(N, 3, FilmVolumes.whole(N, 2))
     values, _ = columns(rdms, pairs, mode)
     x, y = values[:2], values[2:]
     expected = [[PLAIN[method](a, b) for b in y] for a in x]

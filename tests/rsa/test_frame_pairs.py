@@ -8,6 +8,7 @@ from bidsapp.rsa.components import components, layer_pairs, model_products, pair
 from bidsapp.rsa.frame_pairs import APART_S, N_PAIRS, frame_pairs
 from bidsapp.rsa.rdm import correlation_distance
 from bidsapp.rsa.study import RunRDMs
+from bidsapp.rsa.volumes import FilmVolumes
 
 MIN_LAG_S = 20.0
 
@@ -36,7 +37,7 @@ def by_hand(runs, mode, its, component, sign):
         pairs += [
             (float(v), run.run, int(rows[i]), int(columns[i]))
             for v, i in zip(values, chosen.index, strict=True)
-            if columns[i] < chosen.n_volumes - run.trim_end
+            if not run.film.repeated[columns[i]]
         ]
     pairs.sort(reverse=sign == "high")
     taken = []
@@ -95,7 +96,7 @@ def test_film_that_two_runs_show_gives_no_pair_twice():
             np.array([correlation_distance(film[at : at + n, layer]) for layer in range(5)]),
             np.empty((0, 0, n * (n - 1) // 2), np.float32),
             REPETITION_TIME,
-            trim_end=shared if run != "3" else 0,
+            film=FilmVolumes.whole(n, n_repeated=shared if run != "3" else 0),
         )
         for run, at in starts.items()
     ]

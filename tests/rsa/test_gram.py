@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rsa_plain import prepared_columns
 
-from bidsapp.rsa.gram import defined_volumes, lag_products, mode_products, run_products
-from bidsapp.rsa.lag_regressors import LagRegressors
+from bidsapp.rsa.gram import defined_volumes, lag_products, run_products
 from bidsapp.rsa.pairs import all_pairs, lagged_pairs
 from bidsapp.rsa.rdm import to_square
+from bidsapp.rsa.volumes import FilmVolumes
 
 
 def explicit(run, pairs, preparation):
@@ -18,7 +18,9 @@ def explicit(run, pairs, preparation):
 @pytest.mark.parametrize("preparation", ["centred", "lag-centred"])
 def test_products_are_explicit_correlations(runs, preparation):
     run = runs[0]
-    pairs = all_pairs(40) if preparation == "centred" else lagged_pairs(40, 3, 3)
+    pairs = (
+        all_pairs(40) if preparation == "centred" else lagged_pairs(40, 3, FilmVolumes.whole(40, 3))
+    )
     products = run_products(run.models, run.targets, pairs, preparation, run.run)
     z = explicit(run, pairs, preparation)
     gram = z @ z.T / pairs.n_pairs
@@ -46,19 +48,19 @@ def test_more_pairs_than_a_block_agree_with_float64():
     np.testing.assert_allclose(products.yy[0], expected[3:, 3:], atol=1e-6)
 
 
-def test_one_pass_gives_both_modes_however_much_depends_on_lag():
+def test_products_agree_with_float64_however_much_depends_on_lag():
     rng = np.random.default_rng(4)
     n, min_lags = 200, (0, 7, 30)
     defined = rng.random(n) > 0.03
-    pairs, far = all_pairs(n, defined), lagged_pairs(n, 10, 8, defined)
+    pairs = all_pairs(n, defined)
+    far = lagged_pairs(n, 10, FilmVolumes.whole(n, 8), defined)
     columns = rng.normal(1, 0.05, (7, n * (n - 1) // 2))
     columns[3:] += 0.3 * columns[:1]
     columns[::2, pairs.index] += np.cos(pairs.lag / 40.0)  # most of the variance
     columns = columns.astype(np.float32)
-    nuisance = LagRegressors(2.0, (4.0,))
-    centred, lag_centred = mode_products(
-        columns[:3], columns[3:].reshape(2, 2, -1), pairs, far, min_lags, "1"
-    )
+    models, targets = columns[:3], columns[3:].reshape(2, 2, -1)
+    centred = lag_products(models, targets, pairs, min_lags, "1")
+    lag_centred = run_products(models, targets, far, "lag-centred", "1")
     expected = [np.corrcoef(columns[:, pairs.index[pairs.lag >= lag]]) for lag in min_lags]
     expected.append(np.corrcoef([prepared_columns(c, far, "lag-centred") for c in columns]))
     for products, r in zip((*centred, lag_centred), expected, strict=True):
@@ -69,17 +71,14 @@ def test_one_pass_gives_both_modes_however_much_depends_on_lag():
     assert lag_centred.n_pairs == far.n_pairs
     np.testing.assert_allclose(lag_centred.x_mean, raw[:3].mean(axis=1), rtol=1e-6)
     np.testing.assert_allclose(lag_centred.y_mean.ravel(), raw[3:].mean(axis=1), rtol=1e-6)
-    with_nuisance = mode_products(
-        columns[:3], columns[3:].reshape(2, 2, -1), pairs, far, min_lags, "1", nuisance
-    )[1]
-    np.testing.assert_array_equal(with_nuisance.xy, lag_centred.xy)
-    assert with_nuisance.x_sd.shape == (3,)
 
 
-def test_a_target_that_far_pairs_leave_without_variance_is_absent_there_alone(runs):
-    run, pairs, far = runs[0], all_pairs(40), lagged_pairs(40, 3, 3)
+def test_a_target_that_lag_centring_leaves_without_variance_is_absent(runs):
+    run, pairs = runs[0], all_pairs(40)
+    far = lagged_pairs(40, 3, FilmVolumes.whole(40, 3))
     run.targets[0, 1, far.index] = 0.7 + 0.001 * far.lag
-    (centred,), lag_centred = mode_products(run.models, run.targets, pairs, far, (0,), "1")
+    centred = run_products(run.models, run.targets, pairs, "centred", "1")
+    lag_centred = run_products(run.models, run.targets, far, "lag-centred", "1")
     assert centred.present.all()
     np.testing.assert_array_equal(lag_centred.present, [[True, False, True], [True, True, True]])
     assert np.isnan(lag_centred.xy[0, 1]).all()
@@ -151,7 +150,7 @@ def test_undefined_volumes_are_left_out_of_every_column(gappy_runs):
     run = gappy_runs[0]
     defined = defined_volumes(run.models, run.targets).all(axis=0)
     products = run_products(run.models, run.targets, all_pairs(40, defined), "centred", "1")
-    assert products.n_dropped == 2
+    assert products.volumes.undefined == 2
     assert products.n_pairs == 38 * 37 // 2
     assert products.present.all()
 
@@ -173,7 +172,7 @@ def test_any_function_of_circular_lag_changes_nothing_in_lag_centred_products(se
     n, trim = 24, 2
     models = rng.normal(1, 0.2, (2, n * (n - 1) // 2))
     targets = rng.normal(1, 0.2, (1, 2, n * (n - 1) // 2))
-    pairs = lagged_pairs(n, 2, trim)
+    pairs = lagged_pairs(n, 2, FilmVolumes.whole(n, trim))
     plain = run_products(models, targets, pairs, "lag-centred", "1")
     moved = targets.copy()
     moved[0, 1, pairs.index] += rng.normal(size=n)[pairs.lag]

@@ -6,47 +6,53 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
+from bidsapp.rsa.volumes import FilmVolumes, VolumeCount
 
 
-def by_hand(n_volumes, min_lag, trim, defined):
+def by_hand(min_lag, film, defined):
     """(condensed index, lag) of each pair, by the definition."""
-    kept = [i for i in range(n_volumes - trim) if defined[i]]
-    found = []
-    for index, (i, j) in enumerate(combinations(range(n_volumes), 2)):
+    kept = [i for i in range(len(defined)) if defined[i] and film.used[i]]
+    expected = []
+    for index, (i, j) in enumerate(combinations(range(len(defined)), 2)):
         if i in kept and j in kept:
             apart = kept.index(j) - kept.index(i)
             if min_lag <= apart <= len(kept) - min_lag:
-                found.append((index, j - i))
-    return sorted(found)
+                expected.append((index, j - i))
+    return sorted(expected)
 
 
-@given(
-    st.integers(3, 25).flatmap(
-        lambda n: st.tuples(
-            st.just(n),
-            st.integers(0, 8),
-            st.integers(0, n - 1),
-            st.lists(st.booleans(), min_size=n, max_size=n),
-        )
+volumes = st.integers(3, 25).flatmap(
+    lambda n: st.tuples(
+        st.just(n),
+        st.integers(0, 8),
+        st.integers(0, n - 1),
+        st.lists(st.booleans(), min_size=n, max_size=n).map(np.array),
+        st.lists(st.booleans(), min_size=n, max_size=n).map(np.array),
     )
 )
+
+
+@given(volumes)
 def test_lagged_pairs_by_brute_force(case):
-    n, min_lag, trim, defined = case
-    pairs = lagged_pairs(n, min_lag, trim, np.array(defined))
-    found = sorted(zip(pairs.index.tolist(), pairs.lag.tolist(), strict=True))
-    assert found == by_hand(n, min_lag, trim, defined)
+    n, min_lag, n_repeated, covered, defined = case
+    film = FilmVolumes(covered, FilmVolumes.whole(n, n_repeated).repeated)
+    pairs = lagged_pairs(n, min_lag, film, defined)
+    by_pair = sorted(zip(pairs.index.tolist(), pairs.lag.tolist(), strict=True))
+    assert by_pair == by_hand(min_lag, film, defined)
     assert (np.diff(pairs.lag) >= 0).all()
-    assert pairs.n_dropped == (n - trim) - sum(defined[: n - trim])
-    assert pairs.kept.tolist() == [i for i in range(n - trim) if defined[i]]
+    assert pairs.kept.tolist() == [i for i in range(n - n_repeated) if covered[i] and defined[i]]
     assert (pairs.lag >= min_lag).all()
 
 
-def test_pairs_without_others_are_the_rest_in_order():
-    pairs, others = all_pairs(12), lagged_pairs(12, 3, 1)
-    rest = pairs.without(others)
-    assert sorted([*rest.index, *others.index]) == sorted(pairs.index)
-    assert (np.diff(rest.lag) >= 0).all()
-    assert pairs.without(pairs).n_pairs == 0
+@given(volumes)
+def test_every_volume_is_counted_once(case):
+    n, _, n_repeated, covered, defined = case
+    film = FilmVolumes(covered, FilmVolumes.whole(n, n_repeated).repeated)
+    count = lagged_pairs(n, 1, film, defined).count
+    assert count.used + count.repeated + count.uncovered + count.undefined == n
+    assert count.repeated == n_repeated
+    assert count.uncovered == (~covered[: n - n_repeated]).sum()
+    assert count.undefined == (covered & ~defined)[: n - n_repeated].sum()
 
 
 def test_all_pairs_are_all_pairs_of_defined_volumes():
@@ -57,7 +63,7 @@ def test_all_pairs_are_all_pairs_of_defined_volumes():
     ]
     assert sorted(pairs.index.tolist()) == expected
     assert pairs.n_pairs == 10
-    assert pairs.n_dropped == 1
+    assert pairs.count == VolumeCount(used=5, undefined=1)
     rows, columns = np.triu_indices(6, 1)
     np.testing.assert_array_equal(pairs.lag, (columns - rows)[pairs.index])
 

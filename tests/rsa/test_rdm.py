@@ -11,6 +11,7 @@ from bidsapp.rsa.rdm import (
     cosine_distance,
     euclidean_distance,
     n_volumes_of,
+    rdm_with_moments,
     to_square,
     volume_defined,
 )
@@ -124,6 +125,45 @@ def test_a_constant_pattern_has_a_cosine_but_no_correlation():
     patterns[1] = 2.5
     assert volume_defined(cosine_distance(patterns)).all()
     assert not volume_defined(correlation_distance(patterns))[1]
+
+
+@pytest.mark.parametrize("block", [7, 64, 16384])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", DISTANCES)
+def test_moments_come_with_the_same_rdm(name, dtype, block):
+    patterns = np.random.default_rng(11).normal(3, 2, (20, 200)).astype(dtype)
+    rdm, moments = rdm_with_moments(patterns, name, block=block)
+    np.testing.assert_array_equal(rdm, DISTANCES[name](patterns, block))
+    exact = patterns.astype(np.float64)
+    np.testing.assert_allclose(moments.mean, exact.mean(axis=1), rtol=1e-12)
+    np.testing.assert_allclose(moments.sd, exact.std(axis=1), rtol=1e-12)
+    assert moments.n_units == 200
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_moments_of_constant_and_undefined_patterns(name):
+    patterns = np.random.default_rng(12).normal(1000, 1e-3, (6, 300))
+    patterns[1], patterns[2, 5], patterns[3, 9] = 0.1, np.nan, -np.inf
+    rdm, moments = rdm_with_moments(patterns, name, block=64)
+    np.testing.assert_array_equal(rdm, DISTANCES[name](patterns, 64))
+    for values in (moments.mean, moments.sd):
+        np.testing.assert_array_equal(np.isnan(values), [False, False, True, True, False, False])
+    assert moments.sd[1] == 0
+    np.testing.assert_allclose(moments.sd[[0, 4, 5]], patterns[[0, 4, 5]].std(axis=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", DISTANCES)
+def test_moments_of_a_projected_layer_keep_the_norm_of_its_patterns(name):
+    patterns = np.random.default_rng(13).normal(size=(6, 40))
+    patterns[4, 0] = np.nan
+    rdm, moments = rdm_with_moments(patterns, name, projected_from=1000)
+    np.testing.assert_array_equal(rdm, DISTANCES[name](patterns))
+    finite = np.arange(6) != 4
+    squared_norm = (patterns**2).sum(axis=1)
+    assert moments.n_units == 1000
+    assert (moments.mean[finite] == 0).all()
+    assert np.isnan(moments.mean[4])
+    np.testing.assert_allclose(1000 * moments.sd**2, squared_norm, rtol=1e-12)
 
 
 @given(patterns_strategy, st.floats(0.1, 10), st.integers(0, 2**31))

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from bidsapp.rsa.expected_noise import noise_template, remove_noise_template
+from bidsapp.rsa.pairs import lagged_pairs
 from bidsapp.rsa.rdm import DISTANCES, correlation_distance
 from bidsapp.rsa.searchlight import (
     BATCH,
@@ -16,9 +18,11 @@ from bidsapp.rsa.searchlight import (
 )
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
+from bidsapp.rsa.volumes import FilmVolumes
 
 LENGTHS = (60, 54, 64, 58)
 TR, MIN_LAG_S = 2.0, 10.0
+MIN_LAG = 5  # the same in volumes
 PENALTIES = (0.01, 0.1, 1.0)
 RADIUS_MM = 5.0
 MODELS = {"both": slice(0, 2), "first": slice(0, 1), "second": slice(1, 2)}
@@ -62,7 +66,7 @@ def study(seed, effect=1.5, grids=(3.0, 3.0, 2.5, 2.5)):
                 positions,
                 np.array([correlation_distance(f) for f in features]),
                 TR,
-                trim_end=2 if i < 3 else 0,
+                film=FilmVolumes.whole(n, n_repeated=2 if i < 3 else 0),
             )
         )
     return runs
@@ -79,7 +83,11 @@ def as_region(runs, centre, mode, fit, dissimilarity):
     for run in runs:
         voxels = np.linalg.norm(run.positions_mm - centre, axis=1) <= RADIUS_MM
         rdm = DISTANCES[dissimilarity](run.series[voxels].T)
-        given.append(RunRDMs(run.run, run.models, rdm[None, None], TR, run.trim_end))
+        if mode == "robust" and run.basis is not None:
+            pairs = lagged_pairs(len(run.basis), MIN_LAG, run.film, np.isfinite(run.series[0]))
+            noise = noise_template(pairs, run.basis[pairs.kept], run.lag1_r, dissimilarity)
+            remove_noise_template(rdm, pairs, noise)
+        given.append(RunRDMs(run.run, run.models, rdm[None, None], TR, run.film))
     products = study_products(given, MIN_LAG_S)
     runs_of_mode = products.robust if mode == "robust" else products.replicate
     return similarity(runs_of_mode, MODELS, mode, fit, PENALTIES).r[:, 0, 0].mean(axis=-1)
@@ -98,6 +106,49 @@ def test_a_sphere_is_scored_as_a_region(runs, mode, fit, dissimilarity):
     found = searchlight(runs, centres, MODELS, chosen)
     expected = [as_region(runs, centre, mode, fit, dissimilarity) for centre in centres]
     np.testing.assert_allclose(found.T, expected, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def denoised(runs):
+    """Without what the film covers too little, what is shown again and a censored volume."""
+    return [
+        in_robust(run, n_uncovered, lag1_r)
+        for run, n_uncovered, lag1_r in zip(
+            runs, (9, 0, 4, 9), (0.6, 0.3, np.nan, 0.5), strict=True
+        )
+    ]
+
+
+def in_robust(run, n_uncovered, lag1_r):
+    """Regress drifts out over the volumes used, as the searchlight of robust is given them."""
+    n = run.series.shape[1]
+    film = replace(run.film, covered=np.arange(n) >= n_uncovered)
+    used = film.used & (np.arange(n) != 30)
+    drifts = np.cos(np.pi * np.outer(np.arange(n) + 0.5, np.arange(5)) / n)
+    basis, series = np.full((n, 5), np.nan), np.full(run.series.shape, np.nan, np.float32)
+    basis[used] = np.linalg.qr(drifts[used])[0]
+    series[:, used] = run.series[:, used] - run.series[:, used] @ basis[used] @ basis[used].T
+    return replace(run, series=series, film=film, basis=basis, lag1_r=lag1_r)
+
+
+@pytest.mark.parametrize("dissimilarity", ["correlation", "cosine", "euclidean"])
+@pytest.mark.parametrize("mode", ["robust", "replicate"])
+def test_a_denoised_sphere_is_rid_of_expected_noise_as_its_region_is(denoised, mode, dissimilarity):
+    centres = np.array([PATCH_MM, [20.0, 20.0, 12.0], [10.1, 3.3, 7.7]])
+    chosen = how(mode=mode, dissimilarity=dissimilarity)
+    scores = searchlight(denoised, centres, MODELS, chosen)
+    expected = [as_region(denoised, centre, mode, "ols", dissimilarity) for centre in centres]
+    np.testing.assert_allclose(scores.T, expected, atol=1e-5)
+    noisy = [replace(run, basis=None) for run in denoised]
+    change = np.abs(searchlight(noisy, centres, MODELS, chosen) - scores).max()
+    assert change > 1e-3 if mode == "robust" else change == 0
+
+
+def test_a_run_without_a_volume_to_compare_has_no_say(denoised):
+    nothing = replace(denoised[0], film=FilmVolumes.whole(LENGTHS[0], n_repeated=LENGTHS[0]))
+    scores = searchlight([nothing, *denoised[1:]], PATCH_MM[None], MODELS, how())
+    three = searchlight(denoised[1:], PATCH_MM[None], MODELS, how())
+    np.testing.assert_allclose(scores, three, atol=1e-6)
 
 
 def test_the_planted_patch_stands_out_and_noise_does_not(runs):

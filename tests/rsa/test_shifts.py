@@ -11,6 +11,7 @@ from bidsapp.rsa.gram import defined_volumes
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
 from bidsapp.rsa.rdm import to_square
 from bidsapp.rsa.shifts import shifted_products
+from bidsapp.rsa.volumes import FilmVolumes
 
 PREPARATION = {"replicate": "centred", "robust": "lag-centred"}
 
@@ -20,7 +21,7 @@ def pairs_of(run, mode):
     defined = defined_volumes(run.models, run.targets).all(axis=0)
     if mode == "replicate":
         return all_pairs(n, defined)
-    return lagged_pairs(n, lag_in_volumes(MIN_LAG_S, 2.0), run.trim_end, defined)
+    return lagged_pairs(n, lag_in_volumes(MIN_LAG_S, 2.0), run.film, defined)
 
 
 def shifted(column, pairs, volumes):
@@ -34,11 +35,11 @@ def shifted(column, pairs, volumes):
     return moved[np.triu_indices(pairs.n_volumes, 1)][pairs.index]
 
 
-@pytest.mark.parametrize("trim_end", [3, 4])  # circles of odd and even length
+@pytest.mark.parametrize("n_repeated", [3, 4])  # circles of odd and even length
 @pytest.mark.parametrize("gaps", [(), (0, 5, 20, 21)])
 @pytest.mark.parametrize("mode", ["replicate", "robust"])
-def test_products_agree_with_explicit_shifts(runs, mode, gaps, trim_end):
-    run = replace(runs[0], trim_end=trim_end)
+def test_products_agree_with_explicit_shifts(runs, mode, gaps, n_repeated):
+    run = replace(runs[0], film=FilmVolumes.whole(LENGTHS[0], n_repeated))
     for volume in gaps:
         undefine(run.models[1], volume, LENGTHS[0])
     run.targets[1, 2] = np.nan
@@ -68,6 +69,25 @@ def test_without_pairs_every_target_is_absent(runs):
     found = shifted_products(runs[0].models, runs[0].targets, pairs, "lag-centred", "1")
     assert not found.unshifted.present.any()
     assert np.isnan(found.xy).all()
+
+
+def test_a_region_may_be_given_without_an_rdm(runs):
+    """Who has the region in replicate has it in robust too, if only without a volume."""
+    targets = runs[0].targets.copy()
+    targets[:, 1] = np.nan
+    given = np.ones(targets.shape[:2], bool)
+    nothing = lagged_pairs(LENGTHS[0], 3, defined=np.zeros(LENGTHS[0], bool))
+    for pairs, n_volumes in ((pairs_of(runs[0], "robust"), LENGTHS[0] - 3), (nothing, 0)):
+        told, plain = (
+            shifted_products(runs[0].models, targets, pairs, "lag-centred", "1", given=those)
+            for those in (given, None)
+        )
+        assert told.n_volumes == plain.n_volumes == n_volumes
+        assert told.given.all()
+        assert told.of(np.array([1])).given.all()
+        assert plain.given.tolist() == [[True, False, True]] * 2
+        np.testing.assert_array_equal(told.xy, plain.xy)
+        assert np.isnan(told.xy[:, :, 1]).all()
 
 
 def test_pairs_that_a_shift_would_change_are_refused(runs):

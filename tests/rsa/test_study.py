@@ -35,8 +35,8 @@ def test_runs_are_taken_one_at_a_time(runs):
 def test_undefined_volume_is_dropped_in_its_run_alone(runs):
     undefine(runs[1].models[0], 4, LENGTHS[1])
     study = study_products(runs, MIN_LAG_S)
-    assert [products.n_dropped for products in study.replicate] == [0, 1, 0, 0]
-    assert [products.n_dropped for products in study.robust] == [0, 1, 0, 0]
+    assert [products.volumes.undefined for products in study.replicate] == [0, 1, 0, 0]
+    assert [products.volumes.undefined for products in study.robust] == [0, 1, 0, 0]
 
 
 def test_one_participants_undefined_volumes_cost_nobody_else(runs):
@@ -57,7 +57,7 @@ def test_one_participants_undefined_volumes_cost_nobody_else(runs):
                 np.testing.assert_allclose(ours.xy, alone.xy, atol=1e-6)
                 assert ours.n_pairs == alone.n_pairs
         np.testing.assert_allclose(cohort.lags[0].runs[1].xy, own.lags[0].runs[1].xy, atol=1e-6)
-    assert [products.n_dropped for products in study.replicate] == [0, 1, 0, 1]
+    assert [products.volumes.undefined for products in study.replicate] == [0, 1, 0, 1]
     undisturbed = next(cohort for cohort in study.cohorts if 1 in cohort.participants)
     for ours, before in zip(undisturbed.robust, whole.robust, strict=True):
         np.testing.assert_allclose(ours.xx, before.xx, atol=1e-6)

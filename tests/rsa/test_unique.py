@@ -10,6 +10,7 @@ from small_study import MIN_LAG_S
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.rsa.unique import pairs_of, split, unique
+from bidsapp.rsa.volumes import FilmVolumes
 
 MODELS = {"two": slice(0, 2), "one": slice(2, 3), "last": slice(3, 4)}
 PENALTIES = [1e-2, 1e-1, 1.0]
@@ -206,6 +207,7 @@ def test_run_with_fewer_pairs_than_layers_is_defined(runs, mode, fit):
         runs[2],
         models=runs[2].models[:, : 9 * 8 // 2],
         targets=runs[2].targets[:, :, : 9 * 8 // 2],
+        film=FilmVolumes.whole(9),
     )
     rng = np.random.default_rng(3)
     wide = []

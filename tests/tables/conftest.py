@@ -6,6 +6,7 @@ import pytest
 from bidsapp.analysis.spec import default_analysis, read_analysis
 from bidsapp.rsa.rdm import correlation_distance
 from bidsapp.rsa.study import RunRDMs
+from bidsapp.rsa.volumes import FilmVolumes
 
 LAYERS = {"good": ("first", "second"), "bad": ("only",)}
 REGIONS = ("FFA", "V1v", "V1d")
@@ -26,7 +27,8 @@ def one_run(rng, name, n):
         ]
         for region in REGIONS
     ]
-    return RunRDMs(name, models, np.array(targets), repetition_time=2.0, trim_end=2)
+    film = FilmVolumes.whole(n, n_repeated=2)
+    return RunRDMs(name, models, np.array(targets), 2.0, film)
 
 
 @pytest.fixture

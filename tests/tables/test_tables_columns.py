@@ -13,13 +13,22 @@ TABLES = {
     ),
 }
 DESIGN = {
-    ("participant", "similarity"): "mode fit roi model run r n_pairs note",
+    ("participant", "similarity"): "mode fit roi model run r n_pairs n_volumes visible note",
     ("participant", "weights"): "mode fit roi model run layer weight note",
     ("participant", "unique"): "mode fit roi control target n_runs r delta_r2 note",
     ("participant", "autocorrelation"): "roi run lag_s r note",
     ("group", "similarity"): (
         "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper "
-        "ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note"
+        "ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max visible "
+        "n_volumes note"
+    ),
+    ("participant", "runs"): (
+        "run n_volumes n_censored n_robust n_repeated n_uncovered n_undefined n_confounds df_left "
+        "fd_mean fd_max fd_over_half_mm dvars_mean dvars_max flags"
+    ),
+    ("group", "quality"): (
+        "participant run n_volumes n_censored n_robust fd_mean fd_max fd_over_half_mm tsnr_median "
+        "n_regions regions_absent flags"
     ),
     ("group", "unique"): (
         "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
@@ -30,7 +39,7 @@ DESIGN = {
     ),
     ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd note",
     ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",
-    ("participant", "comparators"): "mode method roi model layer run r n_pairs note",
+    ("participant", "comparators"): "mode method roi model layer run r n_pairs n_volumes note",
     ("group", "comparators"): (
         "mode method roi model layer n r_mean r_sd t df p p_bonferroni q_fdr p_signflip note"
     ),

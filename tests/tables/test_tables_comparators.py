@@ -4,10 +4,12 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from gaps import undefine
 from scipy import stats
 
 from bidsapp.analysis.spec import Comparators, changed
 from bidsapp.rsa.pairs import all_pairs
+from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
 from bidsapp.tables import notes
@@ -71,7 +73,7 @@ def test_every_combination_has_its_row(runs, chosen):
 def test_values_by_hand(runs, chosen):
     table = of_one(runs, 1, chosen)
     run = runs[2]
-    n = (1 + int(np.sqrt(1 + 8 * run.models.shape[1]))) // 2
+    n = n_volumes_of(run.models.shape[1])
     index = np.sort(all_pairs(n).index)
     layer, target = run.models[1][index], run.targets[0, 1][index]
     keys = {"mode": "replicate", "roi": "FFA", "model": "good", "layer": "second", "run": "3"}
@@ -79,6 +81,7 @@ def test_values_by_hand(runs, chosen):
         (row,) = cell(table, method=method, **keys).itertuples()
         assert row.r == pytest.approx(plain(layer, target)[0], abs=1e-5)
         assert row.n_pairs == n * (n - 1) // 2
+        assert row.n_volumes == n
 
 
 @pytest.mark.parametrize("mode", ["replicate", "robust"])
@@ -123,15 +126,48 @@ def test_gaps_are_said(runs, chosen):
 
 
 def test_undefined_volumes_are_left_out(runs, chosen):
-    n = (1 + int(np.sqrt(1 + 8 * runs[0].models.shape[1]))) // 2
-    rows, columns = np.triu_indices(n, 1)
-    without = (rows == 4) | (columns == 4)
-    runs[0].targets[0, 0, without] = np.nan
+    n = n_volumes_of(runs[0].models.shape[1])
+    undefine(runs[0].targets[0, 0], 4)
+    without = np.isnan(runs[0].targets[0, 0])
     table = cell(of_one(runs, 0, chosen), mode="replicate", run="1", roi="FFA")
     assert set(table["n_pairs"]) == {(n - 1) * (n - 2) // 2}
+    assert set(table["n_volumes"]) == {n - 1}
     (row,) = cell(table, method="spearman", layer="first").itertuples()
     expected = stats.spearmanr(runs[0].models[0][~without], runs[0].targets[0, 0][~without])[0]
     assert row.r == pytest.approx(expected, abs=1e-6)
+
+
+def test_each_mode_compares_its_own_rdms(runs, chosen):
+    """Regions change places in the RDMs of robust, which lack a volume more."""
+    chosen = changed(chosen, comparators=Comparators(methods=("spearman",), fit="ols"))
+    gappy = [replace(run, targets=run.targets.copy()) for run in runs]
+    undefine(gappy[0].targets, 4)
+    swapped = [
+        replace(run, robust_targets=other.targets[::-1])
+        for run, other in zip(runs, gappy, strict=True)
+    ]
+    own, whole, lacking = (of_one(given, 0, chosen) for given in (swapped, runs, gappy))
+    pd.testing.assert_frame_equal(cell(own, mode="replicate"), cell(whole, mode="replicate"))
+    for roi, source in zip(chosen.region_names, chosen.region_names[::-1], strict=True):
+        robust, expected = (
+            cell(table, mode="robust", roi=name).drop(columns="roi").reset_index(drop=True)
+            for table, name in ((own, roi), (lacking, source))
+        )
+        pd.testing.assert_frame_equal(robust, expected)
+    assert set(cell(own, mode="robust", run="1")["n_volumes"]) == {50 - 2 - 1}
+
+
+def test_without_robust_rdms_of_a_run_no_volume_of_it_is_compared(runs, chosen):
+    chosen = changed(chosen, comparators=Comparators(methods=("spearman",), fit="ols"))
+    own = [replace(run, robust_targets=run.targets.copy()) for run in runs]
+    own[0].robust_targets[:] = np.nan
+    table, plain = of_one(own, 0, chosen), of_one(runs, 0, chosen)
+    lacking = cell(table, mode="robust", run="1")
+    assert set(lacking["note"]) == {notes.NO_PAIRS}
+    assert (lacking[["n_pairs", "n_volumes"]] == 0).all(axis=None)
+    assert lacking["r"].isna().all()
+    assert cell(table, mode="robust")["r"].drop(lacking.index).notna().all()
+    pd.testing.assert_frame_equal(cell(table, mode="replicate"), cell(plain, mode="replicate"))
 
 
 def test_a_run_too_short_for_far_pairs_is_said(runs, chosen):

@@ -4,14 +4,16 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
+from gaps import undefine
 from scipy import stats
 
 from bidsapp.rsa.ceiling import ceilings
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
 from bidsapp.rsa.unique import unique
+from bidsapp.rsa.volumes import FilmVolumes
 from bidsapp.tables.columns import describe
-from bidsapp.tables.group import group_tables
+from bidsapp.tables.group import group_tables, mean_visible
 
 LAYERS = {"good": ("first", "second"), "bad": ("only",)}
 REGIONS = ("FFA", "V1v", "V1d")
@@ -34,6 +36,11 @@ def study_of(runs):
     return study_products(runs, 10.0, (0.0, 10.0))
 
 
+def tables_of(study, analysis, layers=LAYERS, region_sets=SETS, visible=None):
+    nulls, known = nulls_of(analysis, layers), visible or {}
+    return group_tables(study, layers, REGIONS, region_sets, analysis, nulls, known, seed=1)
+
+
 @pytest.fixture
 def study(runs):
     return study_of(runs)
@@ -41,7 +48,7 @@ def study(runs):
 
 @pytest.fixture
 def tables(study, analysis):
-    return group_tables(study, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    return tables_of(study, analysis)
 
 
 def test_columns_and_rows_are_complete(tables):
@@ -131,6 +138,112 @@ def test_p_null_stands_in_its_own_row_with_its_note(tables, analysis):
     np.testing.assert_array_equal(has_note, found.index.get_level_values("roi") == "V1d")
 
 
+def test_visibility_stands_in_its_own_rows_and_changes_no_others(study, analysis, tables):
+    keys = ["mode", "fit", "roi", "model"]
+    given = {"good": 0.04, "bad": 0.4}
+    seen = tables_of(study, analysis, visible=given)["similarity"].set_index(keys)
+    plain = tables["similarity"].set_index(keys)
+    good, robust = (
+        seen.index.get_level_values(level) == value
+        for level, value in (("model", "good"), ("mode", "robust"))
+    )
+    assert (seen.loc[robust & good, "visible"] == 0.04).all()
+    assert (seen.loc[robust & ~good, "visible"] == 0.4).all()
+    assert seen.loc[~robust, "visible"].isna().all()
+    assert plain["visible"].isna().all()
+    noted = seen["note"].fillna("").str.contains("not visible: cannot be found")
+    np.testing.assert_array_equal(noted, robust & good)
+    others = ~(robust & good)
+    pd.testing.assert_series_equal(seen.loc[others, "note"], plain.loc[others, "note"])
+    values = seen.columns.drop(["visible", "note"])
+    pd.testing.assert_frame_equal(seen[values], plain[values])
+
+
+def test_volumes_are_those_of_the_participant_with_the_fewest(runs, analysis):
+    for participant, volumes in ((3, [9]), (1, [20, 21])):
+        for volume in volumes:
+            undefine(runs[2].targets[:, participant], volume)
+    runs[0] = replace(runs[0], film=FilmVolumes(np.arange(50) >= 4, runs[0].film.repeated))
+    table = tables_of(study_of(runs), analysis)["similarity"].set_index("mode")
+    assert set(table.loc["replicate", "n_volumes"]) == {sum(LENGTHS) - 2}
+    assert set(table.loc["robust", "n_volumes"]) == {sum(LENGTHS) - 2 - 4 * 2 - 4}
+
+
+def visible_table(**by_model):
+    """A participant's table; each value, one a run, is repeated for every fit and region."""
+    rows = [
+        (mode, fit, roi, model, str(run), value if mode == "robust" else np.nan)
+        for model, values in by_model.items()
+        for run, value in enumerate(values, start=1)
+        for mode, fit, roi in product(("replicate", "robust"), ("ols", "ridge"), REGIONS)
+    ]
+    return pd.DataFrame(rows, columns=["mode", "fit", "roi", "model", "run", "visible"])
+
+
+def test_visibility_is_averaged_over_participants_and_runs():
+    whole = visible_table(good=(0.2, 0.3, 0.4), bad=(0.1, np.nan, 0.2), never=(np.nan,) * 3)
+    one_run = visible_table(good=(0.7,), bad=(np.nan,), never=(np.nan,))
+    assert mean_visible([whole, one_run]) == pytest.approx({"good": 1.6 / 4, "bad": 0.3 / 2})
+    assert mean_visible([one_run]) == pytest.approx({"good": 0.7})
+
+
+def test_visibility_is_unknown_without_robust_rows_or_moments():
+    table = visible_table(good=(0.2, 0.3))
+    assert mean_visible([]) == {}
+    assert mean_visible([table[table["mode"] == "replicate"]]) == {}
+    assert mean_visible([visible_table(good=(np.nan, np.nan))]) == {}
+
+
+def test_each_mode_scores_its_own_rdms(runs, analysis, tables):
+    """Regions change places in the RDMs of robust, and their ceilings with them."""
+    swapped = [replace(run, robust_targets=run.targets[::-1]) for run in runs]
+    own, before = (
+        given["similarity"].set_index(["mode", "roi"]).sort_index()
+        for given in (tables_of(study_of(swapped), analysis), tables)
+    )
+    values = ["r_mean", "r2_mean", "t", "ceiling_paper", "ceiling_lower", "ceiling_upper"]
+    pd.testing.assert_frame_equal(own.loc["replicate", values], before.loc["replicate", values])
+    for roi, source in zip(REGIONS, REGIONS[::-1], strict=True):
+        expected = before.loc[("robust", source), values]
+        np.testing.assert_allclose(own.loc[("robust", roi), values], expected, rtol=1e-4)
+    assert before.loc[("robust", "FFA"), "ceiling_paper"].min() > 0.2
+    assert own.loc[("robust", "FFA"), "ceiling_paper"].max() < 0.05
+
+
+def test_who_lacks_all_robust_rdms_counts_in_replicate_alone(runs, analysis, tables):
+    without = [replace(run, robust_targets=run.targets.copy()) for run in runs]
+    for run in without:
+        run.robust_targets[:, 2] = np.nan
+    fewer = tables_of(study_of(without), analysis)
+    others = np.array([0, 1, 3, 4])
+    four = tables_of(study_of([run.of(others) for run in runs]), analysis)
+    values = ["n", "n_runs", "r_mean", "t", "p", "p_signflip"]
+    for mode, n, of_these in (("replicate", 5, tables), ("robust", 4, four)):
+        own, expected = (
+            given["similarity"].set_index("mode").loc[mode, values].astype(float)
+            for given in (fewer, of_these)
+        )
+        assert (own["n"] == n).all()
+        np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_run_that_somebody_has_no_volume_of_in_robust_is_named(runs, analysis, tables):
+    runs[2] = replace(runs[2], robust_targets=runs[2].targets.copy())
+    runs[2].robust_targets[:, 4] = np.nan
+    lacking = tables_of(study_of(runs), analysis)
+    short = "run too short: no pair of volumes is far enough apart (run 3)"
+    for desc in ("similarity", "comparisons", "unique"):
+        table = lacking[desc].set_index("mode")
+        note = table["note"].fillna("").str.startswith(short)
+        assert note["robust"].all(), desc
+        assert not note["replicate"].any(), desc
+        assert (table["n"] == 5).all(), desc  # three runs are enough
+    own, before = (given["similarity"].set_index("mode") for given in (lacking, tables))
+    assert (own.loc["robust", "n_runs"] == 5 * 4 - 1).all()
+    assert set(own.loc["robust", "n_volumes"]) == {sum(LENGTHS) - LENGTHS[2] - 3 * 2}
+    pd.testing.assert_frame_equal(own.loc["replicate"], before.loc["replicate"])
+
+
 def test_unique_rows_by_hand(study, tables, analysis):
     table = tables["unique"].set_index(["mode", "fit", "roi", "control", "target"]).sort_index()
     for mode, fit in product(analysis.modes, analysis.fits):
@@ -177,9 +290,7 @@ def test_split_sums_to_the_joint_r2(study, tables):
 def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
     copied = [replace(run, models=run.models[[0, 1, 0, 1]]) for run in runs]
     layers = {"good": ("a", "b"), "twin": ("a", "b")}
-    tables = group_tables(
-        study_of(copied), layers, REGIONS, SETS, analysis, nulls_of(analysis, layers), 1
-    )
+    tables = tables_of(study_of(copied), analysis, layers)
     of_ridge = tables["unique"].loc[tables["unique"]["fit"] == "ridge", "note"]
     assert of_ridge.str.contains("collinear or constant layers: the penalty").all()
     table = tables["unique"][tables["unique"]["fit"] == "ols"]
@@ -196,9 +307,7 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     for run in runs:
         run.targets[0, 1:] = np.nan
         run.targets[1] = np.nan
-    tables = group_tables(
-        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
-    )
+    tables = tables_of(study_of(runs), analysis)
     table = tables["similarity"].set_index("roi")
     assert (table.loc["FFA", "n"] == 1).all()
     assert np.isfinite(table.loc["FFA", "r_mean"]).all()
@@ -224,9 +333,7 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
 def test_runs_behind_a_mean_are_counted(runs, analysis):
     runs[0].targets[:, 1] = np.nan  # a participant without run 1
     runs[1].targets[0] = np.nan  # nobody has FFA in run 2
-    tables = group_tables(
-        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
-    )
+    tables = tables_of(study_of(runs), analysis)
     for desc in ("similarity", "unique"):
         rows = tables[desc].set_index("roi")
         assert (rows.loc["V1v", "n"] == 5).all()
@@ -236,10 +343,9 @@ def test_runs_behind_a_mean_are_counted(runs, analysis):
 
 
 def test_run_too_short_for_robust_is_named(runs, analysis):
-    runs[2] = replace(runs[2], trim_end=LENGTHS[2] - 9)  # the least lag is 5 volumes
-    tables = group_tables(
-        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
-    )
+    nine_volumes = FilmVolumes.whole(LENGTHS[2], n_repeated=LENGTHS[2] - 9)
+    runs[2] = replace(runs[2], film=nine_volumes)  # the least lag is 5 volumes
+    tables = tables_of(study_of(runs), analysis)
     short = "run too short: no pair of volumes is far enough apart (run 3)"
     for desc in ("similarity", "comparisons", "unique", "split"):
         notes = tables[desc].set_index("mode")["note"].fillna("")
@@ -249,7 +355,7 @@ def test_run_too_short_for_robust_is_named(runs, analysis):
 
 def test_least_lag_beyond_all_runs_is_the_cause(runs, analysis):
     study = study_products(runs, 500.0)
-    tables = group_tables(study, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    tables = tables_of(study, analysis)
     cause = (
         "run too short: no pair of volumes is far enough apart (run 1, 2, 3 and 1 more); "
         "fewer than 3 runs are left"
@@ -261,7 +367,7 @@ def test_least_lag_beyond_all_runs_is_the_cause(runs, analysis):
 
 def test_one_participant_alone_has_scores_and_no_group_test(runs, analysis):
     alone = study_of([run.of(np.array([0])) for run in runs])
-    tables = group_tables(alone, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    tables = tables_of(alone, analysis)
     table = tables["similarity"]
     assert (table["n"] == 1).all()
     assert table["r_mean"].notna().all()
@@ -272,11 +378,8 @@ def test_one_participant_alone_has_scores_and_no_group_test(runs, analysis):
 
 
 def test_volume_undefined_in_one_participant_is_said_and_changes_no_other(runs, analysis, tables):
-    rows, columns = np.triu_indices(LENGTHS[2], 1)
-    runs[2].targets[:, 3][:, (rows == 9) | (columns == 9)] = np.nan
-    censored = group_tables(
-        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
-    )
+    undefine(runs[2].targets[:, 3], 9)
+    censored = tables_of(study_of(runs), analysis)
     assert censored["similarity"]["note"].str.contains("0 to 1 undefined volumes left out").all()
     for desc in ("similarity", "lag"):
         n = 5
@@ -288,9 +391,7 @@ def test_model_above_the_ceiling_is_noted_not_clipped(runs, analysis):
     for run in runs:  # brains that share nothing with each other but each a model's layer
         run.targets[0, 0], run.targets[0, 1] = run.models[0], run.models[1]
         run.targets[0, 2:] = np.nan
-    tables = group_tables(
-        study_of(runs), LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1
-    )
+    tables = tables_of(study_of(runs), analysis)
     row = tables["similarity"].set_index(["mode", "fit", "roi", "model"])
     row = row.loc[("robust", "ols", "FFA", "good")]
     assert row["r_mean"] == pytest.approx(1, abs=1e-4)
@@ -299,14 +400,14 @@ def test_model_above_the_ceiling_is_noted_not_clipped(runs, analysis):
 
 
 def test_same_seed_gives_the_same_tables(study, analysis, tables):
-    again = group_tables(study, LAYERS, REGIONS, SETS, analysis, nulls_of(analysis), seed=1)
+    again = tables_of(study, analysis)
     for desc, table in tables.items():
         pd.testing.assert_frame_equal(table, again[desc])
 
 
 def test_single_model_has_no_pairs(study, analysis):
     layers = {"all": ("a", "b", "c")}
-    tables = group_tables(study, layers, REGIONS, SETS, analysis, nulls_of(analysis, layers), 1)
+    tables = tables_of(study, analysis, layers)
     for desc in ("comparisons", "unique"):
         assert tables[desc].empty
         assert list(tables[desc]) == list(describe(desc))
@@ -314,6 +415,4 @@ def test_single_model_has_no_pairs(study, analysis):
 
 def test_region_in_no_set_is_refused(study, analysis):
     with pytest.raises(ValueError, match="V1d"):
-        group_tables(
-            study, LAYERS, REGIONS, {"some": ("FFA", "V1v")}, analysis, nulls_of(analysis), 1
-        )
+        tables_of(study, analysis, region_sets={"some": ("FFA", "V1v")})

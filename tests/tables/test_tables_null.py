@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from gaps import undefine
 
 from bidsapp.analysis.processing import NullDraws
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.rdm import correlation_distance
 from bidsapp.rsa.study import RunRDMs, study_products
+from bidsapp.rsa.volumes import FilmVolumes
 from bidsapp.tables.null import null_table
 from bidsapp.tables.scores import all_scores
 
@@ -24,7 +26,13 @@ def one_run(rng, name, n):
         for strength in (1.0, 0.0)
     ]
     models = np.array([correlation_distance(f) for f in features])
-    return RunRDMs(name, models, np.array(targets), repetition_time=2.0, trim_end=2)
+    film = FilmVolumes.whole(n, n_repeated=2)
+    return RunRDMs(name, models, np.array(targets), 2.0, film)
+
+
+def without_end(run, n_repeated):
+    """Let the next run show the film of the last volumes again."""
+    return replace(run, film=FilmVolumes.whole(len(run.film.used), n_repeated))
 
 
 @pytest.fixture
@@ -76,11 +84,39 @@ def test_same_seed_same_p_and_another_seed_another(long_runs, quick):
 def test_participants_with_gaps_are_tested_on_their_own_volumes(long_runs, quick):
     long_runs[0].targets[:, 1] = np.nan  # no run 1
     long_runs[1].targets[0, 2] = np.nan  # no FFA in run 2
-    rows, columns = np.triu_indices(LENGTHS[2], 1)
-    long_runs[2].targets[:, 0, (rows == 9) | (columns == 9)] = np.nan  # a censored volume
+    undefine(long_runs[2].targets[:, 0], 9)  # a censored volume
     table = null_of(long_runs, quick)
     assert (table["p_null"].xs("planted", level="model") < 0.05).all()
     assert table["note"].isna().all()
+
+
+def test_each_mode_is_tested_on_its_own_rdms(long_runs, quick):
+    """Regions change places in the RDMs of robust."""
+    swapped = [replace(run, robust_targets=run.targets[::-1]) for run in long_runs]
+    own, plain, of_other = (
+        null_of(runs, quick, region)["p_null"]
+        for runs, region in ((swapped, "FFA"), (long_runs, "FFA"), (long_runs, "hV4"))
+    )
+    assert own["replicate"].equals(plain["replicate"])
+    assert own["robust"].equals(of_other["robust"])
+    assert not own["robust"].equals(plain["robust"])
+
+
+def test_who_has_no_volume_in_robust_is_said_and_no_run_is_dropped_for_it(long_runs, quick):
+    """Such a scan has too few volumes for the regressors that robust fits on them."""
+    without = [replace(run, robust_targets=run.targets.copy()) for run in long_runs]
+    without[2].robust_targets[:, 1] = np.nan
+    table = null_table(without, LAYERS, REGIONS, "FFA", quick, 3, ("01", "04", "07"))
+    own = table.set_index("mode")
+    assert own.loc["robust", ["p_null", "p_null_max"]].isna().all(axis=None)
+    assert set(own.loc["robust", "note"]) == {
+        "no p_null: run 3 has 0 volumes to compare, fewer than 60, in sub-04 "
+        "(leave out that run or participant: docs/faq.md)"
+    }
+    plain = null_of(long_runs, quick)["p_null"]
+    np.testing.assert_array_equal(own.loc["replicate", "p_null"], plain["replicate"])
+    without[2].targets[:, 1] = np.nan  # without the scan there is nothing to lack
+    assert np.isfinite(null_of(without, quick)["p_null"]).all()
 
 
 def test_shifts_are_shared_with_regions_that_lack_a_run(long_runs, quick, monkeypatch):
@@ -125,9 +161,9 @@ def test_observed_score_is_that_of_the_table(long_runs, quick, monkeypatch):
     ("change", "note"),
     [
         (lambda runs: runs[:2], "no p_null: fewer than 3 runs"),
-        (lambda runs: [*runs[:3], replace(runs[3], trim_end=9)], "run 4 has 59 volumes"),
+        (lambda runs: [*runs[:3], without_end(runs[3], 9)], "run 4 has 59 volumes"),
         # So short that robust has no pair of it: the run counts all the same.
-        (lambda runs: [*runs[:3], replace(runs[3], trim_end=49)], "run 4 has 19 volumes"),
+        (lambda runs: [*runs[:3], without_end(runs[3], 49)], "run 4 has 19 volumes"),
     ],
 )
 def test_what_cannot_be_tested_says_why(long_runs, quick, change, note):
@@ -147,7 +183,7 @@ def test_scan_cut_short_is_said_with_its_participant_and_what_to_do(long_runs, q
     table = null_table(long_runs, LAYERS, REGIONS, "FFA", quick, 3, ("01", "04", "07"))
     assert table["p_null"].isna().all()
     assert set(table.loc[table["mode"] == "replicate", "note"]) == {
-        "no p_null: run 3 has 45 volumes, fewer than 60, in sub-04 "
+        "no p_null: run 3 has 45 volumes to compare, fewer than 60, in sub-04 "
         "(leave out that run or participant: docs/faq.md)"
     }
     assert null_of(long_runs, quick)["note"].str.contains("in participant 2 ").all()
@@ -159,7 +195,8 @@ def test_scan_of_few_volumes_is_said_in_both_modes(long_runs, quick):
     cut_short(long_runs, 2, 1, 15)  # none of them far enough apart for robust
     table = null_of(long_runs, quick)
     assert table["p_null"].isna().all()
-    assert table["note"].str.contains("run 3 has 15 volumes, fewer than 60, in participant 2").all()
+    few = "run 3 has 15 volumes to compare, fewer than 60, in participant 2"
+    assert table["note"].str.contains(few).all()
 
 
 def test_least_lag_beyond_all_runs_is_said(long_runs, quick):
@@ -172,7 +209,7 @@ def test_least_lag_beyond_all_runs_is_said(long_runs, quick):
 
 
 def test_short_run_that_nobody_has_in_this_region_does_not_count(long_runs, quick):
-    long_runs[3] = replace(long_runs[3], trim_end=20)
+    long_runs[3] = without_end(long_runs[3], 20)
     long_runs[3].targets[0] = np.nan
     assert np.isfinite(null_of(long_runs, quick)["p_null"]).all()
     assert null_of(long_runs, quick, "hV4")["p_null"].xs("robust").isna().all()
@@ -188,7 +225,7 @@ def test_no_draws_no_p(long_runs, quick):
 
 
 def test_more_draws_than_shifts_are_said(long_runs, quick):
-    short = [replace(run, trim_end=n - 60) for run, n in zip(long_runs, LENGTHS, strict=True)][:3]
+    short = [without_end(run, n - 60) for run, n in zip(long_runs, LENGTHS, strict=True)][:3]
     table = null_of(short, with_draws(quick, ols=9300, nnls=0, ridge=0))
     assert table["note"]["robust", "ols", "planted"] == "p_null: 9300 draws of 9261 distinct shifts"
     assert np.isfinite(table["p_null"]["robust", "ols", "planted"])

@@ -9,8 +9,13 @@ from scipy.stats import zscore
 
 from bidsapp.errors import InputError, UsageError
 from bidsapp.rsa.rdm import euclidean_distance, to_square
-from bidsapp.vision.feature_tables import check_table, table_features, table_span
-from bidsapp.vision.hemodynamics import canonical_hrf, interval_weights
+from bidsapp.vision.feature_tables import (
+    check_table,
+    table_coverage,
+    table_features,
+    table_span,
+)
+from bidsapp.vision.hemodynamics import canonical_hrf, interval_weights, response_coverage
 from bidsapp.vision.runs import PlacedRun, check_span
 from bidsapp.vision.stretches import Stretch
 
@@ -74,6 +79,19 @@ def test_scores_can_be_those_of_the_whole_film(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-12)
     with pytest.raises(InputError, match="'x' is constant"):
         table_features(one, (), VOLUMES)
+
+
+def test_rows_cover_responses_as_a_film_does(tmp_path: Path) -> None:
+    """Times that are rounded leave seams, which are no gaps."""
+    onset = 4 + np.arange(100) * 0.4
+    table = write(tmp_path / "a.tsv", onset=onset, duration=np.full(100, 0.385), x=onset)
+    covered = table_coverage(table, (), VOLUMES)
+    whole = response_coverage(np.array([4.0]), np.array([39.985]), VOLUMES)
+    np.testing.assert_allclose(covered, whole, atol=1e-9)
+    assert (
+        covered[1] == 0 < covered[2] < covered[11] < 1 == covered[12] == covered[21] > covered[22]
+    )
+    assert table_coverage(table, ["x"], VOLUMES, 8.0)[6] == 1
 
 
 def test_volumes_that_no_row_reaches_are_undefined(table: Path) -> None:

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import gamma
 
-from bidsapp.vision.hemodynamics import canonical_hrf, hrf_weights, interval_weights
+from bidsapp.arrays import Floats
+from bidsapp.vision.hemodynamics import (
+    canonical_hrf,
+    hrf_weights,
+    interval_weights,
+    response_coverage,
+)
 
 
 def test_response_is_spms_double_gamma() -> None:
@@ -62,3 +68,56 @@ def test_interval_weight_is_the_integral_of_the_response(onset: float, duration:
         for t in volumes
     ]
     np.testing.assert_allclose(weights, expected, atol=1e-10)
+
+
+def _covered(intervals: list[tuple[float, float]], volumes: Floats, hrf_s: float = 20.0) -> Floats:
+    onsets, durations = np.array(intervals, np.float64).reshape(-1, 2).T
+    return response_coverage(onsets, durations, volumes, hrf_s)
+
+
+def _plainly_covered(intervals: list[tuple[float, float]], volume: float, hrf_s: float) -> float:
+    """Sum the response's absolute value over fine steps of age."""
+    step = 1e-3
+    age = np.arange(step / 2, hrf_s, step)
+    shown = np.zeros(len(age), dtype=bool)
+    for onset, duration in intervals:
+        shown |= (volume - age >= onset) & (volume - age < onset + duration)
+    weight = np.abs(canonical_hrf(age))
+    return float(weight[shown].sum() / weight.sum())
+
+
+_INTERVALS = st.lists(st.tuples(st.floats(-30, 60), st.floats(0, 40)), max_size=6)
+
+
+@given(intervals=_INTERVALS, volume=st.floats(-10, 70), hrf_s=st.floats(5, 32))
+def test_coverage_is_the_share_of_the_absolute_response(
+    intervals: list[tuple[float, float]], volume: float, hrf_s: float
+) -> None:
+    (covered,) = _covered(intervals, np.array([volume]), hrf_s)
+    assert 0 <= covered <= 1
+    assert covered == pytest.approx(_plainly_covered(intervals, volume, hrf_s), abs=5e-3)
+
+
+@given(intervals=_INTERVALS, more=st.tuples(st.floats(-30, 60), st.floats(0, 40)))
+def test_coverage_never_falls_with_another_interval(
+    intervals: list[tuple[float, float]], more: tuple[float, float]
+) -> None:
+    volumes = np.arange(0.0, 60.0, 2.0)
+    assert np.all(_covered([*intervals, more], volumes) >= _covered(intervals, volumes) - 1e-9)
+
+
+@given(frames=st.lists(st.floats(0.01, 1), min_size=25, max_size=60), late=st.floats(0, 5))
+def test_a_full_window_is_covered(frames: list[float], late: float) -> None:
+    """Frames one after the other leave nothing between them."""
+    onsets = np.cumsum([0.0, *frames[:-1]])
+    volumes = np.arange(0.0, onsets[-1] + frames[-1] + late, 0.5)
+    covered = response_coverage(onsets, np.array(frames), volumes)
+    whole = (volumes >= 20) & (volumes <= onsets[-1] + frames[-1])
+    np.testing.assert_allclose(covered[whole], 1.0, atol=1e-9)
+    np.testing.assert_allclose(covered, _covered([(0.0, sum(frames))], volumes), atol=1e-9)
+
+
+def test_coverage_grows_to_one_over_the_length_of_the_response() -> None:
+    covered = _covered([(0.0, 100.0)], np.array([-1.0, 0.0, 10.0, 17.0, 19.0, 20.0, 50.0, 120.0]))
+    np.testing.assert_allclose(covered, [0, 0, 0.8823, 0.9664, 0.9908, 1, 1, 0], atol=1e-4)
+    assert np.all(_covered([], np.array([0.0, 2.0])) == 0)

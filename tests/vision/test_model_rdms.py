@@ -58,14 +58,18 @@ def test_rdms_are_those_of_the_naive_route(film: PlacedRun, tmp_path: Path) -> N
         network.respond(clips, lambda layer, x: kept[layer].append(x.clone().numpy()))
     # A volume at 0.6 i + 0.5 s sees what was shown 0.1, 0.3 ... s before it.
     response = canonical_hrf(np.arange(100) / 5 + 0.1)
-    found = made(film, tmp_path, [ENTRIES[1]])[0].rdms
+    found = made(film, tmp_path, [ENTRIES[1]])[0].layers
     assert list(found) == list(kept)
     for layer, parts in kept.items():
         features = np.concatenate(parts).astype(np.float64)
         convolved = np.apply_along_axis(lambda f: np.convolve(f, response)[: len(f)], 0, features)
         at_volumes = convolved[3 * np.arange(N) + 2]
         naive = (1 - np.corrcoef(at_volumes))[np.triu_indices(N, 1)]
-        np.testing.assert_allclose(found[layer], naive, atol=1e-5)
+        rdm, moments = found[layer]
+        np.testing.assert_allclose(rdm, naive, atol=1e-5)
+        np.testing.assert_allclose(moments.mean, at_volumes.mean(axis=1), rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(moments.sd, at_volumes.std(axis=1), rtol=1e-4)
+        assert moments.n_units == features.shape[1]
 
 
 def test_the_same_input_gives_the_same_bits(film: PlacedRun, tmp_path: Path) -> None:
@@ -143,6 +147,23 @@ def test_projection_tells_its_error(film: PlacedRun, tmp_path: Path, dissimilari
     assert said["Layers"]["avgpool"]["LargestDifference"] == 0
     whole, projected = scratch_bytes(entry, N), scratch_bytes(entry, N, 1000)
     assert projected == 4 * N * (10 * 1000 + 512) < whole
+
+
+@pytest.mark.parametrize("dissimilarity", ["correlation", "euclidean", "cosine"])
+def test_moments_of_projected_layers(film: PlacedRun, tmp_path: Path, dissimilarity: str) -> None:
+    """The norm is nearly kept: of patterns that were centred first, or of others as they are."""
+    entry = ENTRIES[1].model_copy(update={"dissimilarity": dissimilarity})
+    exact = made(film, tmp_path, [entry])[0].layers
+    projected = made(film, tmp_path, [entry], approximate(projection=1000))[0].layers
+    for layer, (_, moments) in projected.items():
+        whole = exact[layer][1]
+        assert moments.n_units == whole.n_units
+        if layer == "avgpool":  # 512 units, all kept
+            np.testing.assert_array_equal(moments.mean, whole.mean)
+            continue
+        norm = whole.sd if dissimilarity == "correlation" else np.hypot(whole.mean, whole.sd)
+        np.testing.assert_allclose(moments.sd, norm, rtol=5 / np.sqrt(1000))
+        assert not moments.mean.any()
 
 
 def test_masks_do_not_depend_on_what_is_compared(film: PlacedRun, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tiny_study import TinyStudy
 
 from bidsapp.cli.run import main
+from bidsapp.dataset.derivatives import OutputTree
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,11 @@ def moviersa(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 @pytest.fixture
 def plain_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have tests of their own, and their figures take seconds."""
+    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", write_plainly)
 
-    def write(tree, participant, *_):
-        tree.path("participant_report", sub=participant).write_text("a report")
 
-    monkeypatch.setattr("bidsapp.workflows.pages.participant_report", write)
+def write_plainly(tree: OutputTree, participant: str, *_: object) -> None:
+    tree.path("participant_report", sub=participant).write_text("a report")
 
 
 @pytest.fixture
@@ -107,3 +108,23 @@ def finished(films_done: TinyStudy, tmp_path: Path) -> TinyStudy:
     """A copy of the study with the stimulus level done, but not its scratch."""
     shutil.copytree(films_done.root, tmp_path / "done", ignore=shutil.ignore_patterns("work"))
     return TinyStudy(tmp_path / "done")
+
+
+@pytest.fixture(scope="session")
+def once_done(films_done: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
+    """The study with the participant level done, with plain reports."""
+    study = TinyStudy(tmp_path_factory.mktemp("once") / "study")
+    shutil.copytree(films_done.root, study.root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bidsapp.workflows.pages.participant_report", write_plainly)
+        with pytest.raises(SystemExit) as exit_:
+            main(study.arguments("participant"))
+    assert exit_.value.code == 0
+    return study
+
+
+@pytest.fixture
+def succeeded(once_done: TinyStudy, tmp_path: Path) -> TinyStudy:
+    """A copy of the study with the participant level done."""
+    shutil.copytree(once_done.root, tmp_path / "succeeded")
+    return TinyStudy(tmp_path / "succeeded")

@@ -21,7 +21,6 @@ from tiny_study import (
     write_json,
 )
 
-from bidsapp.cli.run import main
 from bidsapp.errors import InputError
 
 Moviersa = Callable[..., object]
@@ -218,7 +217,7 @@ def complete(study: TinyStudy, label: str) -> bool:
 
 
 def brain_rdms(study: TinyStudy, label: str) -> int:
-    return len(list((study.out / f"sub-{label}").rglob("*_relmat.h5")))
+    return len(list((study.out / f"sub-{label}").rglob("*_desc-rois_relmat.h5")))
 
 
 def test_report_that_fails(finished, moviersa, monkeypatch):
@@ -309,30 +308,6 @@ def test_value_that_is_not_finite_later_in_a_run(finished, moviersa):
 
 
 # --- results of an earlier run ---
-
-
-def write_plainly(tree, participant, *_):
-    tree.path("participant_report", sub=participant).write_text("a report")
-
-
-@pytest.fixture(scope="session")
-def once_done(films_done: TinyStudy, tmp_path_factory: pytest.TempPathFactory) -> TinyStudy:
-    """The study with the participant level done, with plain reports."""
-    study = TinyStudy(tmp_path_factory.mktemp("once") / "study")
-    shutil.copytree(films_done.root, study.root)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bidsapp.workflows.pages.participant_report", write_plainly)
-        with pytest.raises(SystemExit) as exit_:
-            main(study.arguments("participant"))
-    assert exit_.value.code == 0
-    return study
-
-
-@pytest.fixture
-def succeeded(once_done: TinyStudy, tmp_path: Path) -> TinyStudy:
-    """A copy of the study with the participant level done."""
-    shutil.copytree(once_done.root, tmp_path / "succeeded")
-    return TinyStudy(tmp_path / "succeeded")
 
 
 def published(study: TinyStudy, label: str) -> list[Path]:

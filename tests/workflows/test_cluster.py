@@ -361,10 +361,11 @@ def test_statistics_ask_for_what_their_rdms_need(tmp_path, monkeypatch):
 
     monkeypatch.setattr(group, "read_rdms", lambda _: rdms)
     monkeypatch.setattr(group, "_check", lambda *_: None)
+    monkeypatch.setattr(group, "plain_volumes", lambda *_: {})
     monkeypatch.setattr(group, "model_rdm_files", lambda *_: {"1": [tmp_path]})
     assert asked(10, 8) == asked(10, 800)
     column_gb = 500 * 500 / 2 * 4 / 1e9
-    more = 10 * len(analysis.region_names) * column_gb
+    more = 2 * 10 * len(analysis.region_names) * column_gb  # each mode has its own
     assert asked(20, 8) - asked(10, 8) == pytest.approx(2.5 * more)
 
 

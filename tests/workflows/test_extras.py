@@ -12,16 +12,18 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
-from tiny_study import AFFINE, RUNS, SHAPE, TR, TinyStudy, read_image
+from tiny_study import AFFINE, RUNS, SHAPE, TR, VOLUMES, TinyStudy, read_image
 
-from bidsapp.analysis.spec import Denoise, read_analysis
+from bidsapp.analysis.spec import Denoise, Robust, read_analysis
 from bidsapp.brain.denoise import nuisance_design
-from bidsapp.brain.patterns import Smoothing, region_patterns
+from bidsapp.brain.patterns import Smoothing, autocorrelation, region_patterns
 from bidsapp.cli.run import main
 from bidsapp.dataset.derivatives import read_rdms, read_table
 from bidsapp.errors import InputError
 from bidsapp.interfaces.masks import save_masks
 from bidsapp.interfaces.searchlight import SearchlightMaps
+from bidsapp.rsa.expected_noise import noise_template, remove_noise_template
+from bidsapp.rsa.pairs import lag_in_volumes, lagged_pairs
 from bidsapp.rsa.rdm import cosine_distance
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
@@ -102,7 +104,7 @@ def test_files_say_which_dissimilarity_they_hold(outcomes):
     assert read_rdms(pixels).dissimilarity == "euclidean"
     for label in LABELS:
         files = sorted(folder(study, label).glob("*_relmat.h5"))
-        assert len(files) == len(RUNS)
+        assert len(files) == 2 * len(RUNS)  # each mode has its own
         assert all("_stat-cosinedistance_" in path.name for path in files)
         assert {read_rdms(path).dissimilarity for path in files} == {"cosine"}
         described = json.loads(files[0].with_suffix(".json").read_text())
@@ -158,6 +160,22 @@ def searchlight_map(study: TinyStudy, desc: str) -> Path:
     return folder(study, "01") / name
 
 
+def whole_response(study: TinyStudy, run: str) -> list[int]:
+    """Volumes whose response the film and all feature tables cover, by the models' sidecars."""
+    sidecars = (study.out / "stimuli").glob(f"*_run-{run}_*_relmat.json")
+    coverage = [json.loads(path.read_text())["Volumes"]["Coverage"] for path in sidecars]
+    return np.flatnonzero(np.min(coverage, axis=0) >= Robust().min_coverage).tolist()
+
+
+def as_steps_take_it(study: TinyStudy, run: str) -> dict[str, list[bool]]:
+    covered = np.isin(np.arange(VOLUMES), whole_response(study, run))
+    return {
+        "covered": covered.tolist(),
+        "repeated": [False] * VOLUMES,
+        "defined": [True] * VOLUMES,
+    }
+
+
 def plain_sphere(study: TinyStudy, centre_mm: np.ndarray, model: str) -> float:
     """Score one sphere as a region: its voxels' patterns, RDMs, all products, the fit."""
     runs = []
@@ -169,10 +187,17 @@ def plain_sphere(study: TinyStudy, centre_mm: np.ndarray, model: str) -> float:
         design = nuisance_design(confounds, confounds.with_suffix(".json"), Denoise())
         smoothing = Smoothing(5.0, np.ones(SHAPE, bool))
         bold = study.bold("01", number)
-        series = region_patterns(bold, {"it": mask}, design, False, smoothing).series["it"]
+        used = np.isin(np.arange(VOLUMES), whole_response(study, number))
+        masks = {"it": mask, "all": np.ones(SHAPE, bool)}
+        series = region_patterns(bold, masks, design, False, smoothing, used).robust.series
+        rdm = cosine_distance(series["it"])
+        pairs = lagged_pairs(VOLUMES, lag_in_volumes(20.0, TR), defined=used)
+        (lag1_r,) = autocorrelation(series["all"], [1])
+        template = noise_template(pairs, design.basis(used), lag1_r, "cosine")
+        remove_noise_template(rdm, pairs, template)
         (path,) = (study.out / "stimuli").glob(f"*_run-{number}_*_desc-{model}_relmat.h5")
         models = read_rdms(path).rdms
-        runs.append(RunRDMs(number, models, cosine_distance(series)[None, None], TR))
+        runs.append(RunRDMs(number, models, rdm[None, None], TR))
     products = study_products(runs, 20.0).robust
     return float(similarity(products, {model: slice(0, 1)}, "robust", "nnls").r.mean())
 
@@ -213,6 +238,7 @@ def test_spheres_round_the_voxels_of_regions_alone(outcomes, tmp_path, monkeypat
         mask={run: str(path) for run, path in mask.items()},
         confounds={run: str(path) for run, path in confounds.items()},
         confounds_metadata={run: str(path.with_suffix(".json")) for run, path in confounds.items()},
+        film_volumes={run: as_steps_take_it(study, run) for run in RUNS},
         start_time=dict.fromkeys(RUNS, TR / 2),
         repetition_time=TR,
         region_masks=[str(save_masks(tmp_path / "run_0.npz", {"FFA": region}))],

@@ -15,11 +15,11 @@ from tiny_study import PARTICIPANTS, RUNS, VOLUMES, TinyStudy, listing
 from bidsapp.analysis.spec import read_analysis
 from bidsapp.cli.parser import parse
 from bidsapp.cli.run import main
-from bidsapp.dataset.derivatives import read_rdms
+from bidsapp.dataset.derivatives import read_rdms, read_table
 
 LEVELS = ("stimulus", "participant", "group")
 PARTICIPANT_COLUMNS = {
-    "similarity": "mode fit roi model run r n_pairs note",
+    "similarity": "mode fit roi model run r n_pairs n_volumes visible note",
     "weights": "mode fit roi model run layer weight",
     "unique": "mode fit roi control target n_runs r delta_r2 note",
     "autocorrelation": "roi run lag_s r",
@@ -28,7 +28,8 @@ PARTICIPANT_COLUMNS = {
 }
 GROUP_COLUMNS = {
     "similarity": "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower "
-    "ceiling_upper ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max note",
+    "ceiling_upper ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max "
+    "visible n_volumes note",
     "unique": "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
     "p_bonferroni q_fdr p_signflip note",
     "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",
@@ -36,8 +37,8 @@ GROUP_COLUMNS = {
     "components": "mode model layer pc1 pc2 pc3 pc4 pc5",
     "framepairs": "mode component sign rank run onset_a onset_b film_a film_b loading",
     "split": "mode roi model r2_part",
-    "quality": "participant run n_volumes n_censored fd_mean fd_max fd_over_half_mm tsnr_median "
-    "n_regions regions_absent flags",
+    "quality": "participant run n_volumes n_censored n_robust fd_mean fd_max fd_over_half_mm "
+    "tsnr_median n_regions regions_absent flags",
 }
 
 
@@ -101,6 +102,38 @@ def test_every_table_is_described(done):
         assert all(described[column]["Description"] for column in columns), path
 
 
+def test_every_desc_has_a_row_that_describes_it(done):
+    labels = {
+        part.removeprefix("desc-")
+        for path in done.out.rglob("*")
+        for part in path.name.partition(".")[0].split("_")
+        if part.startswith("desc-")
+    }
+    assert {"pixels", "rois", "roisrobust", "similarity", "top10"} <= labels
+    table = read_table(done.out / "descriptions.tsv").set_index("desc_id")
+    assert table.index.is_unique
+    assert not {f"desc-{label}" for label in labels} - set(table.index)
+    assert table["description"].notna().all()
+
+
+@pytest.mark.parametrize("label", PARTICIPANTS)
+def test_volumes_in_robust_are_as_many_in_all_tables(done, label):
+    stem = done.out / f"sub-{label}/ses-movie/func/sub-{label}_ses-movie_task-movie_desc"
+    runs, similarity = (
+        read_table(Path(f"{stem}-{desc}_stats.tsv")).set_index("run")
+        for desc in ("runs", "similarity")
+    )
+    robust = similarity[similarity["mode"] == "robust"]
+    assert set(robust.index) == set(runs.index) == set(RUNS)
+    assert (robust["n_volumes"] == runs.loc[robust.index, "n_robust"]).all()
+    assert runs["n_robust"].between(1, VOLUMES - 1).all()
+    reasons = ["n_robust", "n_repeated", "n_uncovered", "n_undefined"]
+    assert (runs[reasons].sum(axis=1) == VOLUMES).all()
+    group = read_table(done.out / "group/task-movie_desc-quality_stats.tsv")
+    own = group[group["participant"] == label].set_index("run")
+    assert own["n_robust"].tolist() == runs.loc[own.index, "n_robust"].tolist()
+
+
 def test_rdm_files(done):
     layers = read_rdms(
         done.out / "stimuli/task-movie_run-2_stat-correlationdistance_desc-pixels_relmat.h5"
@@ -108,7 +141,7 @@ def test_rdm_files(done):
     assert layers.rdms.shape == (len(layers.names), VOLUMES * (VOLUMES - 1) // 2)
     for label in PARTICIPANTS:
         found = sorted((done.out / f"sub-{label}").rglob("*_relmat.h5"))
-        assert len(found) == len(RUNS)
+        assert len(found) == 2 * len(RUNS)  # each mode has its own
         assert set(read_rdms(found[0]).names) == {"FFA", "V1v", "V1d"}
 
 

@@ -82,6 +82,8 @@ def test_the_real_film_and_events_fit_and_what_is_odd_is_said(real, analysis, fi
         assert len(film.volume_times) == n_volumes
         np.testing.assert_array_equal(film.frame_index, 5 * np.arange(len(film.frame_index)))
         assert abs(len(film.frame_index) - 10 * n_volumes) < 15
+        # Onsets waver, and leave no gap; the first frame comes up to 0.13 s after the first volume.
+        assert np.all(film.coverage()[film.volume_times > 20.2] > 0.99)
 
 
 def test_frames_after_the_last_volume_are_not_taken(real, analysis, films, tmp_path):

@@ -30,7 +30,7 @@ def test_a_template_alone(in_template, moviersa):
     assert f"no preprocessed T1w image of sub-01 in space {MNI}" in outcome.err
     assert len(outcome.err.splitlines()) == 1
     folder = in_template.out / "sub-01"
-    assert len(list(folder.rglob(f"*_space-{MNI}_stat-correlationdistance_desc-rois*.h5"))) == 4
+    assert len(list(folder.rglob(f"*_space-{MNI}_stat-correlationdistance_desc-rois_*.h5"))) == 4
     labels = read_image(folder / "anat" / f"sub-01_space-{MNI}_atlas-Wang2015_dseg.nii.gz")
     x, y, z = (np.argwhere(labels == 1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]).T
     assert len(x) == 8 * 4 * 3

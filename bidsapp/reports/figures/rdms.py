@@ -130,7 +130,7 @@ def _name(
 
 
 def _cut(corner: tuple[int, int], side: _Side, robust: RobustPairs) -> Iterator[Line]:
-    """Lines round the pairs that are kept: off the diagonal, and off the far corners."""
+    """Lines round the pairs that are kept: off the diagonal, the far corners, and the start."""
     origin = np.array(corner[::-1]) - 0.5  # pixels are drawn around their numbers
     kept, lag = robust.kept, robust.min_lag
     # A volume is from its number to the next: lines go through the middle of each row's last edge.
@@ -138,6 +138,8 @@ def _cut(corner: tuple[int, int], side: _Side, robust: RobustPairs) -> Iterator[
     near = np.vstack([near[0] - 0.5, near, near[-1] + (1, 1)])
     far = np.column_stack([kept[-lag:] + 1, kept[:lag] + 0.5])
     far = np.vstack([far[0] - 0.5, far])
+    if kept[0] > 0:
+        yield from _cross(corner, side, int(kept[0]))
     for line in map(_without_midway, (near, far)):
         across = origin + line / side.step
         down = origin + line[:, ::-1] / side.step

@@ -54,15 +54,24 @@ def similarity(analysis: Analysis) -> str:
 def _robust(analysis: Analysis) -> str:
     robust = analysis.robust
     shared = any(run.shared_with_next_s for run in analysis.movie.runs)
+    covered = (
+        f"volumes were left out if the film covered less than {100 * robust.min_coverage:g}% of "
+        "their response window, weighted by the absolute haemodynamic response function, "
+        if robust.min_coverage
+        else ""
+    )
     trimmed = (
         "the film shared with the next run was trimmed from the end of each run, "
         if robust.trim_shared_film and shared
         else ""
     )
     return (
-        f"The mode robust guards against this: {trimmed}pairs nearer than {robust.min_lag_s:g} s, "
-        "counted around the run's ends too, were left out, the mean at each lag was subtracted "
-        "from every dissimilarity matrix, and one fit was made on the training runs together."
+        f"The mode robust guards against this: {covered}{trimmed}the nuisance regression was "
+        "fitted on the volumes left, what autocorrelated noise alone is expected to have after "
+        "that regression was regressed out of the brain's dissimilarities, pairs nearer than "
+        f"{robust.min_lag_s:g} s, counted around the ends of these volumes too, were left out, the "
+        "mean at each lag was subtracted from every dissimilarity matrix, and one fit was made on "
+        "the training runs together."
     )
 
 

@@ -1,0 +1,186 @@
+"""How much of a model's RDM can still be seen in a run after its nuisance regression.
+
+Features that change as slowly as the nuisance regressors go with these: however much of a brain
+follows them, its RDM cannot show it. The features themselves are not kept, but their Gram matrix G
+over volumes follows from the RDM and the norms of the patterns, and the nuisance regression leaves
+P G P of it, where P = I - B B' forms residuals and B is an orthonormal basis of the regressors.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bidsapp.analysis.part import Dissimilarity
+from bidsapp.arrays import Floats, Ints
+from bidsapp.rsa.columns import standardise
+from bidsapp.rsa.pairs import PairSet, condensed_index
+from bidsapp.rsa.rdm import UnitMoments
+
+NOT_VISIBLE = 0.05
+"""A model less visible than this cannot be found at any effect size."""
+
+BARELY_VISIBLE = 0.15
+"""Of a model less visible than this, only large effects can be found."""
+
+_FLOAT32_NOISE = 4 * float(np.finfo(np.float32).eps)  # of a sum, relative to its largest term
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the layers of a run share; m volumes are used, with k nuisance regressors.
+
+    Attributes
+    ----------
+    pairs
+        Those that are compared.
+    in_order
+        The same pairs, for columns that are already in their order.
+    square
+        Shape (m, m): where each pair of volumes stands in the condensed RDM; arbitrary on the
+        diagonal.
+    compared
+        Shape (n_pairs,): where each of ``pairs`` stands in a flattened (m, m) matrix.
+    basis
+        Shape (m, k), float64.
+    """
+
+    pairs: PairSet
+    in_order: PairSet
+    square: Ints
+    compared: Ints
+    basis: Floats
+
+
+def visibility(
+    rdms: Floats,
+    dissimilarities: Sequence[Dissimilarity],
+    moments: Sequence[UnitMoments | None],
+    pairs: PairSet,
+    basis: Floats,
+) -> Floats:
+    """Correlate each layer's RDM with that of a noisy brain that follows the layer's features.
+
+    The brain's distance between volumes i and j is 1 - H_ij / sqrt((H_ii + v) (H_jj + v)), with
+    H = P G P. This is the correlation distance expected of many voxels that each mix the features
+    with random weights, are denoised, and have white noise as large as the features were before
+    denoising: v is the features' variance over volumes, summed over units. Both RDMs are
+    lag-centred. For a correlation RDM, the features are those less each pattern's mean over units.
+    A negative result means that the brain's RDM runs against the model's.
+
+    Parameters
+    ----------
+    rdms
+        Shape (p, n_pairs of the whole run): condensed RDMs of p layers.
+    dissimilarities
+        p: what each RDM holds.
+    moments
+        p: those of each layer's patterns in the whole run; None where they are unknown. Euclidean
+        RDMs do without.
+    pairs
+        Those that the robust mode compares. Volumes that it leaves out play no part.
+    basis
+        Shape (m, k): orthonormal basis of the nuisance regressors, intercept included, over the m
+        volumes that ``pairs`` keeps.
+
+    Returns
+    -------
+    Floats
+        Shape (p,): Pearson's r over the pairs, -1 to 1. NaN if no pair is compared, or if moments
+        that are needed are unknown, or they or the RDM are not finite at a volume used. 0 if the
+        RDM is constant, the features are, or nothing is left of them.
+
+    Raises
+    ------
+    ValueError
+        The basis has not as many rows as volumes are kept.
+    """
+    if len(basis) != len(pairs.kept):
+        raise ValueError(f"{len(pairs.kept)} volumes are kept, but the basis has {len(basis)}")
+    if not pairs.n_pairs:
+        return np.full(len(rdms), np.nan)
+    run = _run(pairs, basis)
+    layers = zip(rdms, dissimilarities, moments, strict=True)
+    return np.array([_visible(*layer, run) for layer in layers])
+
+
+def _run(pairs: PairSet, basis: Floats) -> _Run:
+    m = len(pairs.kept)
+    earlier = np.minimum(pairs.kept[:, None], pairs.kept)
+    later = np.maximum(pairs.kept[:, None], pairs.kept)
+    square = condensed_index(earlier, later, pairs.n_volumes)
+    upper = np.flatnonzero(np.triu(np.ones((m, m)), 1))
+    order = np.searchsorted(square.flat[upper], pairs.index)
+    return _Run(
+        pairs=pairs,
+        in_order=replace(pairs, index=np.arange(pairs.n_pairs)),
+        square=square,
+        compared=upper[order],
+        basis=basis.astype(np.float64, copy=False),
+    )
+
+
+def _visible(
+    rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, run: _Run
+) -> float:
+    gram = _gram(rdm, dissimilarity, moments, run)
+    if gram is None:
+        return np.nan
+    expected = _expected_distance(gram, run)
+    if np.isnan(expected[0]):  # then all are, since the regression mixes all volumes
+        return np.nan
+    both = np.stack([rdm.take(run.pairs.index), expected])
+    model, brain = standardise([both], run.in_order, "lag-centred")
+    return float(model @ brain) / run.pairs.n_pairs
+
+
+def _gram(
+    rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, run: _Run
+) -> Floats | None:
+    """Gram matrix of the features over the volumes used, over n_units; None if it is unknown.
+
+    Of Euclidean distances it is that of the features, up to what is constant in a row or a column.
+    """
+    # The regression leaves less of slow features than float32 products resolve.
+    distance = rdm.take(run.square, mode="clip").astype(np.float64)
+    np.fill_diagonal(distance, 0.0)
+    if dissimilarity == "euclidean":
+        distance *= distance
+        distance *= -0.5
+        return distance
+    if moments is None:
+        return None
+    centred = dissimilarity == "correlation"
+    norm = moments.sd if centred else np.hypot(moments.mean, moments.sd)
+    norm = norm[run.pairs.kept]
+    gram: Floats = np.subtract(1.0, distance, out=distance)
+    gram *= norm[:, None]
+    gram *= norm
+    return gram
+
+
+def _expected_distance(gram: Floats, run: _Run) -> Floats:
+    """Correlation distance of the noisy brain, for each pair compared."""
+    noise = _variance(gram)
+    denoised = _residual_gram(gram, run.basis)
+    variance = np.diag(denoised) + noise
+    above_rounding = variance > _FLOAT32_NOISE * np.abs(gram).max()
+    scale = np.where(above_rounding, variance, np.inf) ** -0.5
+    denoised *= scale[:, None]
+    denoised *= scale
+    distance: Floats = 1.0 - denoised.take(run.compared)
+    return distance.astype(np.float32)
+
+
+def _variance(gram: Floats) -> float:
+    """Variance of the features over volumes, summed over units."""
+    m = len(gram)
+    return float(np.trace(gram) - gram.sum() / m) / m
+
+
+def _residual_gram(gram: Floats, basis: Floats) -> Floats:
+    """P G P; with W = (I - B B' / 2) G B it is G - B W' - W B', of rank 2 k."""
+    projected = gram @ basis
+    projected -= basis @ (basis.T @ projected) / 2
+    residual: Floats = np.hstack([basis, projected]) @ np.hstack([projected, basis]).T
+    return np.subtract(gram, residual, out=residual)
