@@ -64,4 +64,4 @@ class Size:
 
 
 FULL = Size()
-SMALL = Size(voxel_step=2, movie_volumes=48, transform_mm=5.0, t1w_mm=8, region_voxels=20)
+SMALL = Size(voxel_step=2, movie_volumes=60, transform_mm=5.0, t1w_mm=8, region_voxels=20)

@@ -35,7 +35,7 @@ from bidsapp.reports.visible import visible_blocks
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
 SIMILARITY = (
     *("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS),
-    *("p_null", "visible", "n_volumes", "note"),
+    *("p_null", "visible", "note"),
 )
 
 RECOMMENDED: Mode = "robust"

@@ -66,7 +66,7 @@ def test_dry_run(standin: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _moviersa(standin, "participant", "--dry-run") == 0
     said = capsys.readouterr().out
     assert f"sub-{LABEL}" in said
-    assert "movie: run 1 (48 volumes)" in said
+    assert f"movie: run 1 ({SMALL.movie_volumes} volumes)" in said
     assert "all participants, whose files are not opened here" in said
     assert not (standin / "out").exists()
 
@@ -78,11 +78,12 @@ def test_annotations_win_where_they_were_planted_and_nowhere_else(analysed: Path
     r = table.pivot_table(index="roi", columns="model", values="r")
     driven = r.index.isin(truth["driven"])
     assert driven.sum() == len(truth["driven"])
-    assert r.loc[driven, "annotations"].min() > 0.05
-    assert r.loc[driven, "annotations"].mean() > 0.1
+    # Some 45 volumes a run are compared: single areas are noisy.
+    assert r.loc[driven, "annotations"].min() > r.loc[~driven, "annotations"].max()
+    assert r.loc[driven, "annotations"].mean() > 0.08
+    assert (r["annotations"] - r["pixels"])[driven].mean() > 0.08
     assert r.loc[driven, "pixels"].abs().mean() < 0.07
-    assert (r["annotations"] - r["pixels"])[driven].min() > 0.05
-    assert r.loc[~driven].abs().mean().max() < 0.07
+    assert r.loc[~driven].abs().mean().max() < 0.05
 
 
 def test_peaks_are_found_and_the_missing_pole_is_flagged(analysed: Path) -> None:
