@@ -101,7 +101,8 @@ class BrainRDMs(SimpleInterface):
         quality = region_rows(patterns, inputs.entities["run"])
         dissimilarity: Dissimilarity = inputs.dissimilarity
         robust = rdms_of(patterns.robust, n_volumes, dissimilarity)
-        lag1_r = self._remove_noise(robust, patterns.robust, design.basis_everywhere(used))
+        basis = design.basis_everywhere(used)
+        lag1_r = self._remove_noise(robust, patterns.robust, basis)
         write = partial(self._write_rdms, tree, list(masks), onsets)
         described = {
             "CensoredVolumes": np.flatnonzero(design.censored),
@@ -128,7 +129,7 @@ class BrainRDMs(SimpleInterface):
             "staged": str(tree.root),
             "rdms": rdms,
             "robust_rdms": robust_rdms,
-            "nuisance": _write_basis(runtime, design, used),
+            "nuisance": _write_basis(runtime, basis),
             "autocorrelation": _write(runtime, "autocorrelation", self._autocorrelation(patterns)),
             "quality": _write(runtime, "quality", pd.DataFrame(quality)),
         }
@@ -245,10 +246,10 @@ def rdms_of(patterns: Denoised, n_volumes: int, dissimilarity: Dissimilarity) ->
     return rdms
 
 
-def _write_basis(runtime: Bunch, design: NuisanceDesign, used: Bools) -> str:
-    """Write the regressors' orthonormal basis in the volumes used, NaN in the others."""
+def _write_basis(runtime: Bunch, basis: Floats) -> str:
+    """Write the regressors' orthonormal basis, (n_volumes, rank), for the visibility of models."""
     path = Path(runtime.cwd) / "nuisance.npy"
-    np.save(path, design.basis_everywhere(used))
+    np.save(path, basis)
     return str(path)
 
 

@@ -44,6 +44,12 @@ def noise_template(
     Floats
         Shape (n_pairs,), in the order of ``pairs``, of unit norm; zeros where the expected RDM
         depends on the lag alone, or the regressors leave nothing of a volume.
+
+    References
+    ----------
+    That drifts shape RDMs along a run even after detrending, and to regress their shape out: Alink,
+    Walther, Krugliak, van den Bosch and Kriegeskorte (2015), bioRxiv 032391. The shape here follows
+    from the residuals' covariance.
     """
     if not pairs.n_pairs:
         return np.zeros(0)

@@ -49,11 +49,6 @@ class ModelRDMs:
     layers: _Layers
     notes: Mapping[str, object]
 
-    @property
-    def rdms(self) -> dict[str, Floats]:
-        """RDM of each layer, (n_pairs,)."""
-        return {layer: rdm for layer, (rdm, _) in self.layers.items()}
-
 
 def model_rdms(
     entries: Sequence[ModelEntry],

@@ -28,6 +28,11 @@ ENTRIES = [find_model(name) for name in ("pixels", "resnet18-untrained-96px")]
 N = 5
 
 
+def rdms_of(made: ModelRDMs) -> dict[str, Floats]:
+    """RDM of each layer."""
+    return {layer: rdm for layer, (rdm, _) in made.layers.items()}
+
+
 @pytest.fixture
 def film(noise_film: Path) -> PlacedRun:
     """Three seconds at 5 Hz, five volumes."""
@@ -43,7 +48,9 @@ def made(
 
 
 def all_rdms(found: list[ModelRDMs]) -> dict[str, Floats]:
-    return {f"{each.entry.name} {layer}": rdm for each in found for layer, rdm in each.rdms.items()}
+    return {
+        f"{each.entry.name} {layer}": rdm for each in found for layer, rdm in rdms_of(each).items()
+    }
 
 
 def approximate(**keys: Any) -> Recipe:
@@ -122,11 +129,11 @@ def test_autocast_tells_what_it_changes(
     found = made(film, tmp_path, [ENTRIES[1]], approximate(autocast="bfloat16"))[0]
     said = found.notes["Approximation"]
     assert said["Autocast"] == "bfloat16"
-    for layer, rdm in exact.rdms.items():
-        off = np.abs(found.rdms[layer] - rdm).max()
+    for layer, rdm in rdms_of(exact).items():
+        off = np.abs(rdms_of(found)[layer] - rdm).max()
         assert 0 < off < 0.1
         assert said["Layers"][layer]["LargestDifference"] == pytest.approx(off)
-        r = np.corrcoef(found.rdms[layer].astype(float), rdm.astype(float))[0, 1]
+        r = np.corrcoef(rdms_of(found)[layer].astype(float), rdm.astype(float))[0, 1]
         assert said["Layers"][layer]["Correlation"] == pytest.approx(r)
 
 
@@ -139,11 +146,13 @@ def test_projection_tells_its_error(film: PlacedRun, tmp_path: Path, dissimilari
     said = found.notes["Approximation"]
     assert (said["Autocast"], said["Projection"]) == ("none", 1000)
     assert "first 5 volumes" in said["Description"]
-    for layer, rdm in exact.rdms.items():
-        off = float(np.abs(found.rdms[layer] - rdm).max())
+    for layer, rdm in rdms_of(exact).items():
+        off = float(np.abs(rdms_of(found)[layer] - rdm).max())
         assert said["Layers"][layer]["LargestDifference"] == pytest.approx(off)
         assert off <= 5 / np.sqrt(1000) * max(1.0, float(rdm.max()))
-    assert found.rdms["avgpool"].tolist() == exact.rdms["avgpool"].tolist()  # 512 units, all kept
+    assert (
+        rdms_of(found)["avgpool"].tolist() == rdms_of(exact)["avgpool"].tolist()
+    )  # 512 units, all kept
     assert said["Layers"]["avgpool"]["LargestDifference"] == 0
     whole, projected = scratch_bytes(entry, N), scratch_bytes(entry, N, 1000)
     assert projected == 4 * N * (10 * 1000 + 512) < whole
@@ -175,11 +184,11 @@ def test_masks_do_not_depend_on_what_is_compared(film: PlacedRun, tmp_path: Path
     entry = ModelEntry.model_validate(known)
     exact = made(film, tmp_path, [entry])[0]
     found = made(film, tmp_path, [entry], approximate(projection=1000))[0]
-    np.testing.assert_array_equal(found.rdms["blocks.0"], exact.rdms["blocks.0"])
+    np.testing.assert_array_equal(rdms_of(found)["blocks.0"], rdms_of(exact)["blocks.0"])
     said = found.notes["Approximation"]["Layers"]["blocks.0"]
     assert said["LargestDifference"] == pytest.approx(0, abs=1e-6)
     batched = made(film, tmp_path, [entry], batch=4)[0]
-    np.testing.assert_allclose(batched.rdms["blocks.0"], exact.rdms["blocks.0"], atol=1e-5)
+    np.testing.assert_allclose(rdms_of(batched)["blocks.0"], rdms_of(exact)["blocks.0"], atol=1e-5)
 
 
 def test_the_beginning_alone_is_compared(noise_film: Path, tmp_path: Path) -> None:
