@@ -25,8 +25,8 @@ from bidsapp.dataset.derivatives import desc_labels, read_rdms, write_image
 from bidsapp.interfaces.film_volumes import robust_volumes, volumes_from_plain
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.patterns import denoised
-from bidsapp.interfaces.similarity import check_clock
 from bidsapp.interfaces.staging import staged_tree
+from bidsapp.interfaces.study import check_clock
 from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.searchlight import Sphering, VoxelRun, searchlight
 from bidsapp.tables.scores import layer_columns

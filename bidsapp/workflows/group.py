@@ -12,8 +12,10 @@ from nipype.pipeline import engine
 from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import ROBUST_RDMS, OutputTree, read_json, read_rdms, sidecar
 from bidsapp.errors import InputError
+from bidsapp.interfaces.comparators import GroupComparators
 from bidsapp.interfaces.film_volumes import PlainVolumes, robust_volumes
-from bidsapp.interfaces.similarity import GroupComparators, GroupStatistics, ShiftNull
+from bidsapp.interfaces.shift_null import ShiftNull
+from bidsapp.interfaces.similarity import GroupStatistics
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.settings import Settings

@@ -15,13 +15,14 @@ from bidsapp.dataset.fmriprep import ParticipantInputs, PreprocessedRun, check_d
 from bidsapp.dataset.raw import open_raw
 from bidsapp.errors import InputError
 from bidsapp.interfaces.atlas_regions import AtlasRegionMasks
+from bidsapp.interfaces.comparators import ParticipantComparators
 from bidsapp.interfaces.film_volumes import PlainVolumes
 from bidsapp.interfaces.functional_regions import FunctionalRegionMasks
 from bidsapp.interfaces.localizer import LocalizerMaps
 from bidsapp.interfaces.mask_regions import MaskRegionMasks
 from bidsapp.interfaces.patterns import BrainRDMs
 from bidsapp.interfaces.searchlight import SearchlightMaps
-from bidsapp.interfaces.similarity import ParticipantComparators, ParticipantSimilarity
+from bidsapp.interfaces.similarity import ParticipantSimilarity
 from bidsapp.interfaces.summary import RegionSummary
 from bidsapp.settings import FMRIPREP, Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, start, withdraw

@@ -138,7 +138,7 @@ def copied(outcomes, tmp_path: Path) -> TinyStudy:
 
 def test_old_comparators_do_not_pass_for_new_and_the_page_says_who_lacks_them(copied, monkeypatch):
     next(folder(copied, "02").glob("*_desc-comparators_stats.tsv")).unlink()
-    monkeypatch.setattr("bidsapp.interfaces.similarity.group_comparators", fail)
+    monkeypatch.setattr("bidsapp.interfaces.comparators.group_comparators", fail)
     assert run(copied, "group") == 1
     assert not list((copied.out / "group").glob("*_desc-comparators_stats.tsv"))
     page = (copied.out / "group.html").read_text()

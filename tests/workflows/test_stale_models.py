@@ -14,7 +14,7 @@ from bidsapp.cli.parser import parse
 from bidsapp.dataset.derivatives import read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces import films
-from bidsapp.interfaces.similarity import check_clock
+from bidsapp.interfaces.study import check_clock
 from bidsapp.vision.catalogue import find_model
 from bidsapp.workflows.fingerprints import fingerprint
 from bidsapp.workflows.inputs import find_inputs
