@@ -147,7 +147,7 @@ def fit_folds(data: Data, mode: Mode, fit: Fit, penalties: Floats) -> Fits:
     return Fits(slopes, intercepts, penalty, cut)
 
 
-def score(data: Data, fits: Fits) -> Scores:
+def score(data: Data, fits: Fits, mode: Mode) -> Scores:
     """Compare predictions with targets in the runs left out.
 
     Parameters
@@ -156,6 +156,9 @@ def score(data: Data, fits: Fits) -> Scores:
         As fitted.
     fits
         Of `fit_folds`.
+    mode
+        In robust r of a single layer is that of the layer itself, with its sign: there is nothing
+        to fit but the size, and a sign that is learned costs power.
     """
     n = len(data.xx)
     fold = np.arange(n) % len(data.xy)
@@ -166,11 +169,20 @@ def score(data: Data, fits: Fits) -> Scores:
     variance[constant] = 0.0
     covariance = np.einsum("ntp,ntp->nt", slopes, xy)
     covariance[constant] = 0.0
-    scale = np.sqrt(np.where(constant, 1.0, variance)) * spread
-    r = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
     offset = fits.intercepts + np.einsum("ntp,np->nt", fits.slopes, data.x_mean) - data.y_mean
     residual = variance - 2 * covariance * data.y_sd + data.y_sd**2 + offset**2
-    return Scores(np.clip(r, -1.0, 1.0), 1 - residual / data.y_sd**2, constant)
+    r2 = 1 - residual / data.y_sd**2
+    if mode == "robust" and xy.shape[-1] == 1:
+        flat = data.xx[:, 0] == 0  # a constant layer
+        return Scores(_r(np.where(flat, 0.0, xy[..., 0]), ~flat, spread), r2, flat | (spread == 0))
+    return Scores(_r(covariance, np.where(constant, 1.0, variance), spread), r2, constant)
+
+
+def _r(covariance: Floats, variance: Floats, spread: Floats) -> Floats:
+    """Pearson's r; 0 where prediction or target are constant."""
+    scale = np.sqrt(variance) * spread
+    r: Floats = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
+    return np.clip(r, -1.0, 1.0)
 
 
 def _scales(data: Data, mode: Mode) -> tuple[Floats, Floats] | None:

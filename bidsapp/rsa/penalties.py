@@ -1,8 +1,10 @@
 """The choice of ridge penalties: which predicts best in runs left out of the training runs.
 
 For each run left out (the outer fold) and each target, every other run is left out of the training
-runs in turn; the penalty with the highest mean r over these inner folds is taken, of equal ones the
-largest. An inner fold's r for all penalties is a few matrix products.
+runs in turn; the penalty with the highest mean R² over these inner folds is taken, of equal ones
+the smallest. R² heeds how large a prediction is, which r does not: r of a model of one layer is the
+same for every penalty. Columns count less their mean in each run, since an offset of the prediction
+is no matter of the penalty. An inner fold's R² for all penalties is a few matrix products.
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ import numpy as np
 from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.regression import shrinkage
 
-_TIE = 1e-10  # scores closer than this differ by rounding alone
+_TIE = 1e-7  # R² closer than this predict alike; float32 resolves no less
 _CACHED = 65536  # numbers worked on at once in the averaged fits
 
 
@@ -52,12 +54,12 @@ def choose(
             own = (scales[0], scales[1][:, some])
             scores[:, :, some] = _averaged(xx, xy[:, :, some], spread[:, :, some], own, penalties)
     best = scores >= scores.max(axis=1, keepdims=True) - _TIE
-    chosen: Ints = len(penalties) - 1 - best[:, ::-1].argmax(axis=1)
+    chosen: Ints = best.argmax(axis=1)
     return chosen
 
 
 def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats:
-    """Mean r over inner folds, shape (n, K, T), of one fit on the sum of the training runs.
+    """Mean R² over inner folds, shape (n, K, T), of one fit on the sum of the training runs.
 
     In the eigenvectors of that sum the variance of a prediction is a quadratic form of the target's
     products, so all penalties share the squares and differ in their coefficients alone.
@@ -77,7 +79,7 @@ def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats
             for fold, v in inner:
                 covariance = shrunk @ (components * (vectors.T @ its[v].T))
                 form = _coefficients(vectors.T @ xx[v] @ vectors, shrunk, triangle)
-                scores[fold] += _r(covariance, form @ squares, spread[f % len(xy), v])
+                scores[fold] += _r2(covariance, form @ squares, spread[f % len(xy), v])
     scores /= n - 1
     return scores
 
@@ -89,27 +91,28 @@ def _averaged(
     scales: tuple[Floats, Floats],
     penalties: Floats,
 ) -> Floats:
-    """Mean r over inner folds, shape (n, K, T), of the mean of the training runs' own fits."""
+    """Mean R² over inner folds, shape (n, K, T), of the mean of the training runs' own fits."""
     x_sd, y_sd = scales
     n, t, p = xy.shape[1:]
     k = len(penalties)
     values, vectors = np.linalg.eigh(xx)
     shrunk = np.array([shrinkage(its, penalties) for its in values])
     inverse = np.divide(1.0, x_sd, out=np.zeros_like(x_sd), where=x_sd > 0)
-    fitted = (inverse[:, :, None] * vectors)[:, :, None] * shrunk[:, None]
+    n_fitted = n - 2  # training runs whose fits are averaged
+    fitted = (inverse[:, :, None] * vectors)[:, :, None] * shrunk[:, None] / n_fitted
     fitted = (fitted @ vectors.swapaxes(1, 2)[:, None]).reshape(n, p * k, p)  # all penalties' fits
     roots = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.swapaxes(1, 2) * x_sd[:, None]
     scores: Floats = np.zeros((n, k, t))
     for f in range(len(xy)):
         products = xy[f].swapaxes(1, 2)  # (n, p, T)
         targets = products * y_sd[:, None]
-        products = products * x_sd[:, :, None]
+        products = products * (x_sd[:, :, None] * y_sd[:, None])
         for left, inner in _left(fitted, targets, None if len(xy) == 1 else f):
             for fold, v in inner:
                 predicted = roots[v] @ left
                 variance = np.einsum("pn,pn->n", predicted, predicted).reshape(k, t)
                 covariance = np.einsum("pkt,pt->kt", left.reshape(p, k, t), products[v])
-                scores[fold] += _r(covariance, variance, spread[f, v])
+                scores[fold] += _r2(covariance, variance, spread[f, v] * y_sd[v])
     scores /= n - 1
     return scores
 
@@ -117,10 +120,9 @@ def _averaged(
 def _left(
     fitted: Floats, targets: Floats, outer: int | None
 ) -> Iterator[tuple[Floats, list[tuple[int, int]]]]:
-    """Sum the fits of all runs but two, whose outer and inner roles it serves; (p, K T) each.
+    """Add up the fits of all runs but two, whose outer and inner roles it serves; (p, K T) each.
 
-    A sum, not a mean: r is the same. Where the targets are those of one outer run left out, that
-    run is never fitted.
+    Where the targets are those of one outer run left out, that run is never fitted.
     """
     runs = [i for i in range(len(fitted)) if i != outer]
     slopes = (fitted[runs] @ targets[runs]).reshape(len(runs), targets.shape[1], -1)
@@ -164,8 +166,8 @@ def _squares(components: Floats) -> Floats:
     return squares
 
 
-def _r(covariance: Floats, variance: Floats, spread: Floats) -> Floats:
-    """Pearson's r, (K, T); 0 for a constant prediction or where the target has nothing left."""
-    scale = np.sqrt(np.maximum(variance, 0.0)) * spread
-    r: Floats = np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0)
-    return r
+def _r2(covariance: Floats, variance: Floats, spread: Floats) -> Floats:
+    """R² of centred predictions, (K, T); 0 where the target has nothing left."""
+    gain = 2 * covariance - variance
+    r2: Floats = np.divide(gain, spread**2, out=np.zeros_like(gain), where=spread > 0)
+    return r2

@@ -33,8 +33,9 @@ class Similarity:
     Attributes
     ----------
     r
-        Shape (M, R, S, n_runs): Pearson's r of prediction and RDM; NaN where the target is absent
-        from the run or present in fewer than `MIN_RUNS` runs.
+        Shape (M, R, S, n_runs): Pearson's r of prediction and RDM (robust: of a model's only layer
+        itself and RDM); NaN where the target is absent from the run or present in fewer than
+        `MIN_RUNS` runs.
     r2
         Same shape: 1 - SS_residual / SS_total of the same prediction, of raw columns (with
         intercept) in replicate, of prepared and scaled ones in robust. Negative when worse than
@@ -45,7 +46,8 @@ class Similarity:
     penalty
         Shape (M, R, S, n_runs): the ridge penalty chosen; NaN for other fits.
     constant
-        Shape (M, R, S, n_runs): the prediction has no variance, and r is 0 for that reason.
+        Shape (M, R, S, n_runs): the prediction (or the only layer) has no variance, and r is 0 for
+        that reason.
     cut
         Shape (M, n_runs): the layers are so collinear that eigenvalues were cut, or left to
         ridge's penalty.
@@ -77,8 +79,8 @@ def similarity(
     mode, fit
         See `bidsapp.rsa.folds` and `bidsapp.rsa.regression`.
     penalties
-        Of ridge. For each target, model and run left out, that one is taken whose mean r over inner
-        left-out runs is highest; of equal ones the largest.
+        Of ridge. For each target, model and run left out, that one is taken whose mean R² over
+        inner left-out runs is highest; of equal ones the smallest.
 
     Raises
     ------
@@ -98,7 +100,7 @@ def similarity(
         for m, columns in enumerate(models.values()):
             data = gather([runs[i] for i in there], columns, targets, mode)
             fits = fit_folds(data, mode, fit, grid)
-            scored = score(data, fits)
+            scored = score(data, fits, mode)
             r[m][here], r2[m][here] = scored.r.T, scored.r2.T
             constant[m][here], penalty[m][here] = scored.constant.T, fits.penalty.T
             weights[m][here] = fits.slopes.swapaxes(0, 1)

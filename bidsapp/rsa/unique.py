@@ -96,7 +96,7 @@ def unique(
                 controls = [c for c in range(len(columns)) if c != target]
                 data = residuals.data(target, controls)
                 fits = fit_folds(data, mode, fit, grid)
-                scored = score(data, fits)
+                scored = score(data, fits, mode)
                 for k, control in enumerate(controls):
                     pair = pairs.index((control, target))
                     own = slice(k * len(targets), (k + 1) * len(targets))

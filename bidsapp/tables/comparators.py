@@ -141,14 +141,23 @@ class _Plan:
         return [name for name in self.analysis.region_names if name in chosen]
 
     def weights(self, runs: Iterable[RunRDMs]) -> dict[Mode, tuple[Floats, ...]]:
-        """Fit every model with each run left out: mode to (R, 1, n_runs, p) of each model."""
+        """Fit every model with each run left out: mode to (R, 1, n_runs, p) of each model.
+
+        In robust a model's only layer is its prediction, whatever the sign of its weight.
+        """
         analysis = self.analysis
         study = study_products(runs, analysis.robust.min_lag_s)
         fit, penalties = analysis.comparators.fit, analysis.robust.penalties
-        return {
+        weights = {
             mode: similarity(runs_of(study, mode), self.models, mode, fit, penalties).weights
             for mode in analysis.modes
         }
+        if "robust" in weights:
+            weights["robust"] = tuple(
+                np.where(np.isfinite(w), 1.0, w) if w.shape[-1] == 1 else w
+                for w in weights["robust"]
+            )
+        return weights
 
     def rows(self, run: RunRDMs, mode: Mode, weights: Sequence[Floats]) -> pd.DataFrame:
         """Compare in one run and mode; ``weights`` are (R, p) of each model."""

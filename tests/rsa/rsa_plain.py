@@ -44,7 +44,7 @@ def cross_validated(data, mode, fit, penalties):
     for test in here:
         weights, penalty = fit_others(data, test, here, mode, fit, penalties)
         chosen[test] = np.nan if penalty is None else penalty
-        r[test], r2[test] = score(weights, data[test])
+        r[test], r2[test] = score(weights, data[test], mode)
     return r, r2, chosen
 
 
@@ -76,12 +76,20 @@ def pooled(data, fit, penalty):
     return model.fit(x, y).coef_, 0.0
 
 
-def score(weights, data):
+def score(weights, data, mode):
+    """r and R² of a prediction; in robust r of a single layer is the layer's own."""
     slope, intercept = weights
     x, y = data
     predicted = x @ slope + intercept
     r2 = 1 - ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum()
-    return (0.0 if np.ptp(predicted) < 1e-12 else pearsonr(predicted, y)[0]), r2
+    seen = x[:, 0] if mode == "robust" and x.shape[1] == 1 else predicted
+    return (0.0 if np.ptp(seen) < 1e-12 else pearsonr(seen, y)[0]), r2
+
+
+def centred_r2(weights, data):
+    x, y = data
+    residual = y - y.mean() - (x - x.mean(axis=0)) @ weights[0]
+    return 1 - (residual**2).sum() / ((y - y.mean()) ** 2).sum()
 
 
 def run_data(runs, columns, region, participant, mode, min_lag_s):
@@ -112,11 +120,11 @@ def fit_others(data, test, here, mode, fit, penalties):
         means = []
         for candidate in penalties:
             inner = [
-                score(fit_on([data[t] for t in training if t != v], fit, candidate), data[v])[0]
+                centred_r2(fit_on([data[t] for t in training if t != v], fit, candidate), data[v])
                 for v in training
             ]
             means.append(np.mean(inner))
-        penalty = max(p for p, m in zip(penalties, means, strict=True) if m >= max(means) - 1e-9)
+        penalty = min(p for p, m in zip(penalties, means, strict=True) if m >= max(means) - 1e-7)
     return fit_on([data[t] for t in training], fit, penalty), penalty
 
 
@@ -135,7 +143,7 @@ def unique_r(runs, control, target, region, participant, mode, fit, penalties, m
             None if d is None else (x, d[1] - (d[0] @ slopes + intercept))
             for d, (x, _) in zip(first, [s or (None, None) for s in second], strict=True)
         ]
-        r[test] = score(fit_others(rest, *how)[0], rest[test])[0]
-        joint = score(fit_others(both, *how)[0], both[test])[1]
-        delta[test] = joint - score((slopes, intercept), first[test])[1]
+        r[test] = score(fit_others(rest, *how)[0], rest[test], mode)[0]
+        joint = score(fit_others(both, *how)[0], both[test], mode)[1]
+        delta[test] = joint - score((slopes, intercept), first[test], mode)[1]
     return r, delta

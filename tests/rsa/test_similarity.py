@@ -107,12 +107,32 @@ def test_affine_change_of_one_runs_brain_rdms_leaves_robust_r(runs):
 
 
 def test_constant_prediction_scores_zero_and_says_so(runs):
-    opposite = [replace(run, targets=2 - run.models[None, :1]) for run in runs]
+    opposite = [
+        replace(run, models=run.models[[0, 0]], targets=2 - run.models[None, :1]) for run in runs
+    ]
     for mode in ("replicate", "robust"):
-        found = similarity(products_of(opposite, mode), {"a": slice(0, 1)}, mode, "nnls")
-        assert not found.r.any()
-        assert found.constant.all()
-        assert (found.r2 <= 1e-9).all()
+        scores = similarity(products_of(opposite, mode), {"twins": slice(0, 2)}, mode, "nnls")
+        assert not scores.r.any()
+        assert scores.constant.all()
+        assert (scores.r2 <= 1e-9).all()
+
+
+@pytest.mark.parametrize("fit", ["ols", "nnls", "ridge"])
+def test_single_layer_has_its_own_r_in_robust_whatever_its_sign(runs, fit):
+    opposite = [replace(run, targets=2 - run.models[None, :1]) for run in runs]
+    products = products_of(opposite, "robust")
+    scores = similarity(products, {"a": slice(0, 1)}, "robust", fit, PENALTIES)
+    np.testing.assert_allclose(scores.r, -1.0, atol=1e-6)
+    assert not scores.constant.any()
+    learned = similarity(products_of(opposite, "replicate"), {"a": slice(0, 1)}, "replicate", "ols")
+    np.testing.assert_allclose(learned.r, 1.0, atol=1e-6)
+
+
+def test_constant_single_layer_scores_zero_in_robust(runs):
+    flat = [replace(run, models=np.full_like(run.models[:1], 0.7)) for run in runs]
+    scores = similarity(products_of(flat, "robust"), {"a": slice(0, 1)}, "robust", "ols")
+    assert not scores.r.any()
+    assert scores.constant.all()
 
 
 def test_constant_layer_in_one_run_is_as_if_it_were_not_there(runs):
@@ -163,11 +183,22 @@ def test_twin_layers_are_cut_and_score_as_one(runs, mode):
     assert not found.cut[1].any()
 
 
-def test_equal_scores_take_the_larger_penalty(runs):
-    found = similarity(
-        products_of(runs, "robust"), {"a": slice(0, 1)}, "robust", "ridge", PENALTIES
+def test_equal_scores_take_the_smallest_penalty(runs):
+    flat = [replace(run, models=np.full_like(run.models[:1], 0.7)) for run in runs]
+    scores = similarity(
+        products_of(flat, "robust"), {"a": slice(0, 1)}, "robust", "ridge", PENALTIES
     )
-    np.testing.assert_array_equal(found.penalty, np.full_like(found.penalty, 10.0))
+    np.testing.assert_array_equal(scores.penalty, np.full_like(scores.penalty, min(PENALTIES)))
+
+
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_ridge_does_not_shrink_a_single_layer_that_predicts(runs, mode):
+    copies = [replace(run, targets=run.models[None, :1].copy()) for run in runs]
+    scores = similarity(
+        products_of(copies, mode), {"a": slice(0, 1)}, mode, "ridge", [1e-4, 1.0, 1e4]
+    )
+    np.testing.assert_array_equal(scores.penalty, np.full_like(scores.penalty, 1e-4))
+    np.testing.assert_allclose(scores.r2, 1.0, atol=1e-3)
 
 
 def test_two_runs_are_too_few(runs):
