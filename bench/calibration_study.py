@@ -27,7 +27,7 @@ from bidsapp.rsa.inference import finite_mean, fisher_z, one_sample_t
 from bidsapp.rsa.null import draw_shifts, scores_at_shifts, shift_p
 from bidsapp.rsa.pairs import PairSet, lag_in_volumes, lagged_pairs
 from bidsapp.rsa.rdm import correlation_distance
-from bidsapp.rsa.shifts import shifted_study
+from bidsapp.rsa.shifts import shifted_cohorts, shifted_parts
 from bidsapp.rsa.study import RunRDMs
 from bidsapp.rsa.volumes import film_volumes
 from bidsapp.tables.scores import layer_columns
@@ -183,7 +183,8 @@ def p_values(runs: Sequence[RunRDMs], setting: Setting, seed: int) -> pd.DataFra
     The mean over participants is tested, as in `bidsapp.tables.null.null_table`; of real BOLD each
     region alone.
     """
-    (cohort,) = shifted_study(runs, 0, Robust().min_lag_s, setting.modes)
+    parts = [shifted_parts(run, Robust().min_lag_s, setting.modes) for run in runs]
+    (cohort,) = shifted_cohorts(parts)
     parts = []
     for mode in setting.modes:
         products = cohort.runs[mode]
@@ -272,23 +273,29 @@ def _columns_of(models: Sequence[str], fit: Fit) -> dict[str, slice]:
 def _p_of_mean(scores: Floats) -> pd.DataFrame:
     """Test the mean over participants of scores, (1 + draws, models, participants)."""
     means = finite_mean(scores, -1)
-    p, p_max = shift_p(means[0], means[1:])
+    p = shift_p(means[:, None])
     t_test = one_sample_t(fisher_z(scores[0]))
     return pd.DataFrame(
-        {"region": "all", "r": means[0], "p_null": p, "p_null_max": p_max, "p_t": t_test.p}
+        {
+            "region": "all",
+            "r": means[0],
+            "p_null": p.p[0],
+            "p_null_max": p.p_max[0],
+            "p_t": t_test.p,
+        }
     )
 
 
 def _p_of_regions(scores: Floats) -> pd.DataFrame:
     """Test each of some regions, (1 + draws, models, regions), which come one after the other."""
-    p, p_max = shift_p(scores[0], scores[1:])
-    models, regions = p.shape
+    p = shift_p(scores.swapaxes(1, 2))
+    regions, models = p.p.shape
     return pd.DataFrame(
         {
             "region": np.repeat(np.arange(regions), models).astype(str),
             "r": scores[0].T.ravel(),
-            "p_null": p.T.ravel(),
-            "p_null_max": p_max.T.ravel(),
+            "p_null": p.p.ravel(),
+            "p_null_max": p.p_max.ravel(),
             "p_t": np.nan,
         }
     )

@@ -17,7 +17,8 @@ from bidsapp.rsa import modes, shifts
 from bidsapp.rsa.gram import run_products
 from bidsapp.rsa.pairs import lagged_pairs
 from bidsapp.rsa.rdm import to_square
-from bidsapp.tables.null import null_table
+from bidsapp.rsa.shifts import shifted_parts
+from bidsapp.tables.null import null_table, region_null
 
 SMALL = Setting(participants=4, volumes=110, draws=60)
 SLOW_TABLES = tuple(table for table in TABLES if table.endswith("100s"))
@@ -85,7 +86,8 @@ def test_shuffled_volumes_are_no_null(monkeypatch):
             for order in orders
         ]
         xy = np.array([one.xy for one in every])
-        return shifts.ShiftedProducts(every[0], xy, every[0].present)
+        present = every[0].present
+        return shifts.ShiftedProducts(every[0], xy, present, present.any(axis=0))
 
     monkeypatch.setattr(shifts, "shifted_products", shuffled)
     setting = replace(SMALL, volumes=80, models=("shots", "drift"), modes=("replicate",))
@@ -119,7 +121,9 @@ def test_p_is_that_of_the_app():
             "statistics": {"null_draws": dict.fromkeys(setting.fits, setting.draws)},
         }
     )
-    app = null_table(iter(runs), layers, ["hV4"], "hV4", analysis, shift_seed(setting, 0))
+    parts = [shifted_parts(run, analysis.robust.min_lag_s, analysis.modes) for run in runs]
+    nulls = region_null(parts, layers, "hV4", analysis, shift_seed(setting, 0))
+    app = null_table(nulls, list(layers), {"hV4": "atlas"})
     both = p_values(runs, setting, 0).merge(app, on=["mode", "fit", "model"], suffixes=("", "_app"))
     assert len(both) == 2 * (len(MODELS) + len(SEVERAL_LAYERS))
     np.testing.assert_array_equal(both["p_null"], both["p_null_app"])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 from nipype.interfaces.base import (
     Bunch,
     File,
@@ -13,7 +12,7 @@ from nipype.interfaces.base import (
 
 from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import read_table, write_table
-from bidsapp.interfaces.shift_null import read_null
+from bidsapp.interfaces.shift_null import read_nulls
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.interfaces.study import ParticipantInputSpec, Study, StudyInputSpec, TablesOutputSpec
 from bidsapp.rsa.study import RunRDMs
@@ -57,7 +56,7 @@ class ParticipantSimilarity(SimpleInterface):
 
 
 class _GroupInputSpec(StudyInputSpec):
-    nulls = traits.List(File(exists=True), mandatory=True, desc="tables of ShiftNull, one a region")
+    nulls = traits.List(File(exists=True), mandatory=True, desc="scores of ShiftNull, one a region")
     tables = traits.List(File(exists=True), mandatory=True, desc="similarity of the participants")
     seed = traits.Int(mandatory=True, desc="of the bootstrap")
 
@@ -77,7 +76,7 @@ class GroupStatistics(SimpleInterface):
             analysis.region_names,
             analysis.region_sets,
             analysis,
-            pd.concat([read_null(path) for path in self.inputs.nulls], ignore_index=True),
+            [null for path in self.inputs.nulls for null in read_nulls(Path(path))],
             mean_visible([read_table(Path(path)) for path in self.inputs.tables]),
             self.inputs.seed,
         )

@@ -99,20 +99,25 @@ class Study:
         """Read runs as `runs` does, each with the models' files."""
         people = self.participants if participants is None else participants
         for film_run in self.analysis.movie.runs:
-            run = film_run.run
-            if not self._brain_files["replicate"].get(run):
-                continue
-            files, clock = self._models(run)
-            models = np.concatenate([file.rdms for file in files])
-            rdms = RunRDMs(
-                run=run,
-                models=models,
-                targets=self._targets("replicate", run, people, models, clock),
-                repetition_time=self._repetition_time,
-                film=volumes_from_plain(self._film_volumes[run]),
-                robust_targets=self._targets("robust", run, people, models, clock),
-            )
-            yield rdms, files
+            if self._brain_files["replicate"].get(film_run.run):
+                yield self._run(film_run.run, people)
+
+    def run(self, run: str) -> RunRDMs:
+        """Read the RDMs of one run, of models and all participants."""
+        return self._run(run, self.participants)[0]
+
+    def _run(self, run: str, people: Sequence[str]) -> tuple[RunRDMs, Sequence[RDMFile]]:
+        files, clock = self._models(run)
+        models = np.concatenate([file.rdms for file in files])
+        rdms = RunRDMs(
+            run=run,
+            models=models,
+            targets=self._targets("replicate", run, people, models, clock),
+            repetition_time=self._repetition_time,
+            film=volumes_from_plain(self._film_volumes[run]),
+            robust_targets=self._targets("robust", run, people, models, clock),
+        )
+        return rdms, files
 
     def visible(self, run: RunRDMs, models: Sequence[RDMFile], nuisance: Path) -> Floats:
         """Tell how visible each layer is in a run of the one participant, (p,).

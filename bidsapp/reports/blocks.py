@@ -104,7 +104,7 @@ def similarity_blocks(
     Parameters
     ----------
     bars
-        ``mode fit roi model r_mean r_sd`` and, for the group, ceilings and ``p_null``.
+        ``mode fit roi model r_mean r_sd`` and, for the group, ceilings and ``p_null_fwe``.
     points
         ``mode fit roi model r``.
     legend

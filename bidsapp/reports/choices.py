@@ -193,7 +193,7 @@ def _inference(analysis: Analysis) -> Iterator[Choice]:
         yield (
             "test of a similarity",
             "t test over participants",
-            "that, and p_null from models shifted in time",
+            "those, and p_null_fwe from models shifted in time",
             "whether the film, and not chance likeness of slow signals, makes r",
         )
     yield (

@@ -35,12 +35,12 @@ from bidsapp.reports.visible import visible_blocks
 CEILINGS = ("ceiling_paper", "ceiling_lower", "ceiling_upper")
 SIMILARITY = (
     *("mode", "fit", "roi", "model", "n", "r_mean", "r_sd", *CEILINGS),
-    *("p_null", "visible", "note"),
+    *("p_null", "p_null_fwe", "visible", "note"),
 )
 
 RECOMMENDED: Mode = "robust"
 _TO_READ = {
-    True: " Whether a model says anything of a region is for p_null in robust to tell.",
+    True: " Whether a model says anything of a region is for p_null_fwe in robust to tell.",
     False: " Whether a model says anything of a region cannot be told without the mode robust.",
 }
 
@@ -146,8 +146,8 @@ class _Page:
         path, bars = self._similarity()
         modes = self.outputs.analysis.modes
         yield Text(modes_text(modes) + _TO_READ[RECOMMENDED in modes])
-        # Noise passes p_null in replicate (docs/calibration.md): no star says otherwise.
-        bars = bars.assign(p_null=bars["p_null"].where(bars["mode"] == RECOMMENDED))
+        # Noise passes in replicate (docs/calibration.md): no star says otherwise.
+        bars = bars.assign(p_null_fwe=bars["p_null_fwe"].where(bars["mode"] == RECOMMENDED))
         spread = ERROR_BARS[self.facts.error_bars]
         drawn = bars_legend(bars, "participants", spread, "participants")
         legend = f"{drawn}{_ceilings(bars)}{_stars(bars, modes)}"
@@ -276,6 +276,9 @@ def _stars(bars: pd.DataFrame, modes: Sequence[Mode]) -> str:
     """Say what a star is, or why there is none."""
     if RECOMMENDED not in modes:
         return " No star is drawn: stars are for the mode robust."
-    if bars["p_null"].notna().any():
-        return " A star marks p_null under .05 in robust (models shifted in time; not corrected)."
-    return " No star is drawn: there is no p_null in robust; notes in the table say why."
+    if bars["p_null_fwe"].notna().any():
+        return (
+            " A star marks p_null_fwe under .05 in robust (models shifted in time; corrected over "
+            "all models and all regions of a set)."
+        )
+    return " No star is drawn: there is no p_null_fwe in robust; notes in the table say why."

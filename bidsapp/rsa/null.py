@@ -6,13 +6,14 @@ same moments of the film does not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from math import prod
+from dataclasses import dataclass
+from math import ceil, prod
 
 import numpy as np
 
 from bidsapp.analysis.part import Fit, Mode
-from bidsapp.arrays import Floats, Ints
-from bidsapp.rsa.inference import finite_mean
+from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rsa.inference import benjamini_hochberg, finite_mean
 from bidsapp.rsa.shifts import ShiftedProducts
 from bidsapp.rsa.similarity import similarity
 
@@ -21,6 +22,7 @@ MIN_SHIFT = 20
 MIN_VOLUMES = 60
 """Volumes that every run needs: a third of the circle is then far enough from either end."""
 _NUMBERS_AT_ONCE = 2.5e5  # of weights of one model, whatever the penalties
+_ROUNDING = 1e-9  # spread of scores, relative to the largest, that float32 products may leave
 
 
 def n_distinct(volumes: Iterable[int]) -> int:
@@ -101,35 +103,98 @@ def scores_at_shifts(
     return np.concatenate(parts)
 
 
-def shift_p(observed: Floats, null: Floats) -> tuple[Floats, Floats]:
-    """One-sided p of each model's score among those of shifted models.
+@dataclass(frozen=True)
+class ShiftP:
+    """One-sided p of scores among those of shifted models, each of shape (R, M); NaN without score.
+
+    Attributes
+    ----------
+    p
+        (1 + draws whose score is at least the observed one) / (1 + draws).
+    p_max
+        The same against each draw's highest score of all models in the region.
+    p_fwe
+        That of the standardised score (see `standardised`) against each draw's highest standardised
+        score of all regions and models: corrected for all of them.
+    q
+        False discovery rate (Benjamini and Hochberg) of the standardised scores' p among those of
+        the same model in all regions and draws; NaN throughout where these are too few to tell.
+    """
+
+    p: Floats
+    p_max: Floats
+    p_fwe: Floats
+    q: Floats
+
+
+def shift_p(scores: Floats) -> ShiftP:
+    """Compare scores with those of shifted models.
 
     Parameters
     ----------
-    observed
-        Shape (M, ...): the scores, in the field's use the mean over participants.
-    null
-        Shape (draws, M, ...): the same at each draw.
-
-    Returns
-    -------
-    p : Floats
-        Shape (M, ...): (1 + draws whose score is at least the observed one) / (1 + draws).
-    p_max : Floats
-        The same against each draw's highest score of all M models.
-
-    Both are NaN where the score is.
+    scores
+        Shape (1 + draws, R, M), of all regions and models of a family: the scores as they are, in
+        the field's use means over participants, then those at each draw. All regions and models
+        share the draws. NaN throughout where a region or model has no score.
 
     References
     ----------
     The observed one counts as a draw: Phipson and Smyth (2010), Statistical Applications in
     Genetics and Molecular Biology 9:39. Highest of all: Nichols and Holmes (2002), Human Brain
-    Mapping 15:1-25.
+    Mapping 15:1-25; standardised, so that scores of unlike spread count alike.
     """
-    draws = len(null)
-    p = (1 + (null >= observed).sum(axis=0)) / (1 + draws)
-    highest = np.fmax.reduce(null, axis=1, keepdims=True)
-    p_max = (1 + (highest >= observed).sum(axis=0)) / (1 + draws)
-    missing = ~np.isfinite(observed)
-    p[missing] = p_max[missing] = np.nan
-    return p, p_max
+    z = standardised(scores)
+    missing = ~np.isfinite(scores[0])
+    return ShiftP(
+        p=_share_as_high(scores, scores[1:], missing),
+        p_max=_share_as_high(scores, np.fmax.reduce(scores[1:], 2, keepdims=True), missing),
+        p_fwe=_share_as_high(z, np.fmax.reduce(z[1:], (1, 2), keepdims=True), missing),
+        q=_false_discovery_rate(z, missing),
+    )
+
+
+def standardised(scores: Floats) -> Floats:
+    """Give (score - mean) / SD of each region's and model's scores over all draws.
+
+    The observed score counts as a draw here too, so that it and the others are treated alike.
+
+    Parameters
+    ----------
+    scores
+        As in `shift_p`.
+
+    Returns
+    -------
+    Floats
+        Same shape; 0 where a score is the same at all draws but for rounding.
+    """
+    deviation = scores - scores.mean(axis=0)
+    spread = deviation.std(axis=0)
+    varies = spread > _ROUNDING * np.abs(scores).max(axis=0)
+    constant = np.where(np.isnan(scores), np.nan, 0.0)
+    z: Floats = np.divide(deviation, spread, out=constant, where=varies)
+    return z
+
+
+def fewest_draws(n_regions: int, n_tests: int) -> int:
+    """Say how many draws ``q`` of `ShiftP` needs to be able to fall below .05 in a single test."""
+    return ceil(n_tests / (0.05 * n_regions))
+
+
+def _share_as_high(scores: Floats, null: Floats, missing: Bools) -> Floats:
+    """Give p of the first of scores, which counts as a draw."""
+    as_high: Ints = (null >= scores[0]).sum(axis=0)
+    return np.where(missing, np.nan, (1 + as_high) / (1 + len(null)))
+
+
+def _false_discovery_rate(z: Floats, missing: Bools) -> Floats:
+    n_regions = (~missing).any(axis=1).sum()
+    if not n_regions or len(z) - 1 < fewest_draws(n_regions, (~missing).sum()):
+        return np.full(missing.shape, np.nan)
+    p = np.full(missing.shape, np.nan)
+    for m in range(missing.shape[1]):
+        there = ~missing[:, m]
+        pool = np.sort(z[1:, there, m], axis=None)
+        lower = np.searchsorted(pool, z[0, there, m], side="left")
+        p[there, m] = (1 + len(pool) - lower) / (1 + len(pool))
+    return benjamini_hochberg(p)

@@ -8,7 +8,7 @@ At one lag d the pairs (i, i + d) form a ring, on which a shift of the model is 
 of two sequences. Fourier transforms give that for all shifts, and lags add up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from bidsapp.rsa.study import RunRDMs, cohorts_of, defined_by_all, same_volumes
 
 _Lags = tuple[float, tuple[float, ...]]  # least lag, and decays of lag regressors; seconds
 _BYTES_AT_ONCE = 32e6
+_TARGETS_AT_ONCE = 512
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ class ShiftedProducts:
         the run's m kept volumes; NaN where the target is absent. No other product changes.
     given
         Shape (R, S): whether there is an RDM, also where no pair of it is used.
+    in_run
+        Shape (S,): whether a participant has an RDM of any region in this run.
     """
 
     unshifted: RunProducts
     xy: Floats
     given: Bools
+    in_run: Bools
 
     @property
     def n_volumes(self) -> int:
@@ -57,7 +61,22 @@ class ShiftedProducts:
             self.unshifted.of(participants),
             self.xy[:, :, participants],
             self.given[:, participants],
+            self.in_run[participants],
         )
+
+    def of_region(self, region: int) -> "ShiftedProducts":
+        """Give the products of one region, by position (R = 1)."""
+        one = slice(region, region + 1)
+        plain = self.unshifted
+        own = replace(
+            plain,
+            xy=plain.xy[one],
+            yy=plain.yy[one],
+            y_mean=plain.y_mean[one],
+            y_sd=plain.y_sd[one],
+            present=plain.present[one],
+        )
+        return ShiftedProducts(own, self.xy[:, one], self.given[one], self.in_run)
 
     def at(self, shifts: Ints) -> RunProducts:
         """Give products in which each shift of the models makes targets of its own.
@@ -65,7 +84,8 @@ class ShiftedProducts:
         Parameters
         ----------
         shifts
-            Shape (K,), volumes.
+            Shape (K,), volumes; they go round the circle if its owners, lacking the region, have
+            a shorter one than was drawn for.
 
         Returns
         -------
@@ -74,7 +94,8 @@ class ShiftedProducts:
             no products of participants with each other (``yy`` is empty).
         """
         k, (n_regions, s) = len(shifts), self.unshifted.present.shape
-        xy = self.xy[shifts].transpose(1, 0, 2, 3).reshape(n_regions, k * s, -1)
+        circle = self.xy if len(self.xy) else np.full((1, *self.xy.shape[1:]), np.nan)
+        xy = circle[shifts % len(circle)].transpose(1, 0, 2, 3).reshape(n_regions, k * s, -1)
         return replace(
             self.unshifted,
             xy=xy.astype(np.float64),
@@ -114,18 +135,38 @@ def shifted_products(
     p, shape, m = len(models), targets.shape[:2], len(pairs.kept)
     if given is None:
         given = np.logical_or.reduce(np.isfinite(targets), axis=-1)
-    if not pairs.n_pairs:
-        return ShiftedProducts(unshifted, np.full((m, *shape, p), np.nan, np.float32), given)
-    columns = standardise((models, targets.reshape(-1, targets.shape[-1])), pairs, preparation)
-    if nuisance is not None:
-        columns = _without(columns, pairs, nuisance)
-    spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
-    for ring, weight in _rings(pairs, len(columns)):
-        waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency, column, lag
-        spectrum += waves[:, p:] @ (waves[:, :p] * weight).conj().swapaxes(1, 2)
-    xy = fft.irfft(spectrum, n=m, axis=0).reshape(m, *shape, p) / pairs.n_pairs
+    in_run: Bools = np.logical_or.reduce(given, axis=0)
+    if pairs.n_pairs:
+        xy = _shifted_correlations(models, targets, pairs, preparation, nuisance)
+    else:
+        xy = np.full((m, *shape, p), np.nan, np.float32)
     xy[:, ~unshifted.present] = np.nan
-    return ShiftedProducts(unshifted, xy.astype(np.float32), given)
+    return ShiftedProducts(unshifted, xy, given, in_run)
+
+
+def _shifted_correlations(
+    models: Floats,
+    targets: Floats,
+    pairs: PairSet,
+    preparation: Preparation,
+    nuisance: LagRegressors | None,
+) -> Floats:
+    """Correlate targets with models at every shift, (m, R, S, p), some regions at a time."""
+    p, (n_regions, s), m = len(models), targets.shape[:2], len(pairs.kept)
+    xy = np.empty((m, n_regions, s, p), np.float32)
+    at_once = max(1, _TARGETS_AT_ONCE // max(s, 1))
+    for start in range(0, n_regions, at_once):
+        some = targets[start : start + at_once]
+        columns = standardise((models, some.reshape(-1, some.shape[-1])), pairs, preparation)
+        if nuisance is not None:
+            columns = _without(columns, pairs, nuisance)
+        spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
+        for ring, weight in _rings(pairs, len(columns)):
+            waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency first
+            spectrum += waves[:, p:] @ (waves[:, :p] * weight).conj().swapaxes(1, 2)
+        own = fft.irfft(spectrum, n=m, axis=0) / pairs.n_pairs
+        xy[:, start : start + at_once] = own.reshape(m, -1, s, p)
+    return xy
 
 
 def _without(columns: Floats, pairs: PairSet, nuisance: LagRegressors) -> Floats:
@@ -166,6 +207,25 @@ def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
 
 
 @dataclass(frozen=True)
+class ShiftedPart:
+    """One run of participants (by position) who define the same volumes in it."""
+
+    participants: Ints
+    products: Mapping[Mode, ShiftedProducts]
+
+    def of(self, participants: Ints) -> "ShiftedPart":
+        """Give the part of some of them, by position in the study."""
+        inside = np.searchsorted(self.participants, participants)
+        own = {mode: run.of(inside) for mode, run in self.products.items()}
+        return ShiftedPart(participants, own)
+
+    def of_region(self, region: int) -> "ShiftedPart":
+        """Give the part of one region, by position."""
+        own = {mode: run.of_region(region) for mode, run in self.products.items()}
+        return ShiftedPart(self.participants, own)
+
+
+@dataclass(frozen=True)
 class ShiftedCohort:
     """Products for every shift, of participants (by position) who define the same volumes."""
 
@@ -173,33 +233,15 @@ class ShiftedCohort:
     runs: Mapping[Mode, tuple[ShiftedProducts, ...]]
 
 
-@dataclass(frozen=True)
-class _RunPart:
-    """One run of participants who define the same volumes in it."""
-
-    participants: Ints
-    products: Mapping[Mode, ShiftedProducts]
-
-    def of(self, participants: Ints) -> "_RunPart":
-        inside = np.searchsorted(self.participants, participants)
-        return _RunPart(participants, {mode: run.of(inside) for mode, run in self.products.items()})
-
-
-def shifted_study(
-    runs: Iterable[RunRDMs],
-    region: int,
-    min_lag_s: float,
-    modes: Sequence[Mode],
-    lag_regressors_s: Sequence[float] = (),
-) -> tuple[ShiftedCohort, ...]:
-    """Reduce one region of a study to its products for every shift, a run's RDMs at a time.
+def shifted_parts(
+    run: RunRDMs, min_lag_s: float, modes: Sequence[Mode], lag_regressors_s: Sequence[float] = ()
+) -> list[ShiftedPart]:
+    """Reduce one run to its products for every shift, of all regions.
 
     Parameters
     ----------
-    runs
-        The runs, with all regions: which volumes a participant defines depends on all of them.
-    region
-        Position of the region; the products are of it alone (R = 1).
+    run
+        The run's RDMs.
     min_lag_s, lag_regressors_s
         As in `bidsapp.rsa.study.study_products`.
     modes
@@ -207,33 +249,34 @@ def shifted_study(
 
     Returns
     -------
-    tuple of ShiftedCohort
+    list of ShiftedPart
         Each participant is in one.
     """
     lags_s = min_lag_s, tuple(lag_regressors_s)
-    parts = [list(_parts(run, region, lags_s, modes)) for run in runs]
+    defined = run.defined()
+    parts = []
+    for group in same_volumes(run, defined):
+        own = run.of(group)
+        products = {
+            mode: _shifted(own, defined_by_all(defined[mode], group), mode, lags_s)
+            for mode in modes
+        }
+        parts.append(ShiftedPart(group, products))
+    return parts
+
+
+def shifted_cohorts(runs: Sequence[Sequence[ShiftedPart]]) -> tuple[ShiftedCohort, ...]:
+    """Join the parts of all runs; each participant is in one cohort."""
     return tuple(
         ShiftedCohort(
             own[0].participants,
-            {mode: tuple(part.products[mode] for part in own) for mode in modes},
+            {mode: tuple(part.products[mode] for part in own) for mode in own[0].products},
         )
-        for own in cohorts_of(parts)
+        for own in cohorts_of(runs)
     )
 
 
-def _parts(run: RunRDMs, region: int, lags_s: _Lags, modes: Sequence[Mode]) -> Iterator[_RunPart]:
-    defined = run.defined()
-    for group in same_volumes(run, defined):
-        products = {}
-        for mode in modes:
-            in_all = defined_by_all(defined[mode], group)
-            products[mode] = _shifted(run.of(group), region, in_all, mode, lags_s)
-        yield _RunPart(group, products)
-
-
-def _shifted(
-    run: RunRDMs, region: int, defined: Bools, mode: Mode, lags_s: _Lags
-) -> ShiftedProducts:
+def _shifted(run: RunRDMs, defined: Bools, mode: Mode, lags_s: _Lags) -> ShiftedProducts:
     least_s, regressors_s = lags_s
     pairs = mode_pairs(run, mode, least_s, defined)
     nuisance = (
@@ -241,6 +284,6 @@ def _shifted(
         if mode == "replicate" and regressors_s
         else None
     )
-    targets = run.targets_of(mode)[[region]]
-    given: Bools = np.logical_or.reduce(np.isfinite(run.targets[[region]]), axis=-1)
+    given: Bools = np.logical_or.reduce(np.isfinite(run.targets), axis=-1)
+    targets = run.targets_of(mode)
     return shifted_products(run.models, targets, pairs, PREPARATION[mode], run.run, nuisance, given)

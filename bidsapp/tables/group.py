@@ -15,7 +15,7 @@ from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.lag import lag_table
-from bidsapp.tables.null import KEYS
+from bidsapp.tables.null import KEYS, RegionNull, null_table
 from bidsapp.tables.scores import Scores, all_scores
 from bidsapp.tables.split import split_table
 
@@ -26,7 +26,7 @@ def group_tables(
     regions: Sequence[str],
     region_sets: Mapping[str, Sequence[str]],
     analysis: Analysis,
-    nulls: pd.DataFrame,
+    nulls: Sequence[RegionNull],
     visible: Mapping[str, float],
     seed: int,
 ) -> dict[str, pd.DataFrame]:
@@ -46,7 +46,7 @@ def group_tables(
     analysis
         Its modes, fits, penalties and statistics are used.
     nulls
-        Tables of `bidsapp.tables.null.null_table`, of every region.
+        Scores of every region with models shifted in time.
     visible
         How visible models are in the robust mode, see `mean_visible`; models may be absent.
     seed
@@ -64,6 +64,7 @@ def group_tables(
         A region is in no set or in several.
     """
     families = families_of(regions, region_sets)
+    shifted = null_table(nulls, list(layers), dict(zip(regions, families, strict=True)))
     similarities, pairs, uniques = [], [], []
     ceiling_of = {
         "replicate": ceilings(study.replicate),
@@ -78,7 +79,7 @@ def group_tables(
                 families,
                 ceiling_of[scores.mode],
                 analysis,
-                nulls,
+                shifted,
                 visible,
                 seed,
             )
@@ -142,7 +143,7 @@ def _similarity(
     families: Sequence[str],
     ceiling: Ceilings,
     analysis: Analysis,
-    nulls: pd.DataFrame,
+    shifted: pd.DataFrame,
     visible: Mapping[str, float],
     seed: int,
 ) -> pd.DataFrame:
@@ -164,7 +165,7 @@ def _similarity(
         table[f"ceiling_{name}"] = np.repeat(of_region, len(models))
     table["ci_low"], table["ci_high"] = low.ravel(), high.ravel()
     add_tests(table, test, inference.fisher_z(r), families, len(models), seed)
-    table = table.merge(nulls, how="left", on=KEYS, validate="1:1")
+    table = table.merge(shifted, how="left", on=KEYS, validate="1:1")
     known = visible if scores.mode == "robust" else {}
     table["visible"] = [known.get(model, np.nan) for model in table["model"]]
     table["n_volumes"] = min((count.used for count in scores.volumes if count.used), default=0)

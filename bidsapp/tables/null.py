@@ -1,7 +1,8 @@
-"""p of each region's scores among those of shifted models."""
+"""p of scores among those of shifted models: a region's scores at each draw, then all regions'."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -10,73 +11,147 @@ import pandas as pd
 from bidsapp.analysis.spec import Analysis, Fit, Mode
 from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.inference import finite_mean
-from bidsapp.rsa.null import MIN_VOLUMES, draw_shifts, n_distinct, scores_at_shifts, shift_p
-from bidsapp.rsa.shifts import ShiftedCohort, ShiftedProducts, shifted_study
+from bidsapp.rsa.null import (
+    MIN_VOLUMES,
+    draw_shifts,
+    fewest_draws,
+    n_distinct,
+    scores_at_shifts,
+    shift_p,
+)
+from bidsapp.rsa.shifts import ShiftedCohort, ShiftedPart, ShiftedProducts, shifted_cohorts
 from bidsapp.rsa.similarity import MIN_RUNS
-from bidsapp.rsa.study import RunRDMs
 from bidsapp.tables import notes
 from bidsapp.tables.scores import layer_columns
 
 KEYS = ["mode", "fit", "roi", "model"]
-COLUMNS = [*KEYS, "p_null", "p_null_max", "note"]
+P_COLUMNS = ["p_null", "p_null_max", "p_null_fwe", "q_null"]
+COLUMNS = [*KEYS, *P_COLUMNS, "note"]
 
 _Parts = Sequence[tuple[Ints, ShiftedProducts]]  # one run: who has the region, and their circle
 
 
-def null_table(
-    runs: Iterable[RunRDMs],
+@dataclass(frozen=True)
+class RegionNull:
+    """One region, mode and fit: the scores as they are, and with models shifted.
+
+    Attributes
+    ----------
+    region, mode, fit
+        Which.
+    scores
+        Shape (1 + draws, M): mean over participants of their mean r over runs; the first as it is.
+        None where models cannot be shifted, or no draw is asked for.
+    note
+        Why there is none, or what to know of the draws.
+    """
+
+    region: str
+    mode: Mode
+    fit: Fit
+    scores: Floats | None
+    note: str | None
+
+
+def region_null(
+    runs: Sequence[Sequence[ShiftedPart]],
     layers: Mapping[str, Sequence[str]],
-    regions: Sequence[str],
     region: str,
     analysis: Analysis,
     seed: int,
     participants: Sequence[str] = (),
-) -> pd.DataFrame:
-    """Test one region's scores against those of models shifted in time.
+) -> list[RegionNull]:
+    """Score one region with models as they are and shifted in time.
 
     Parameters
     ----------
     runs
-        RDMs of all regions and participants, a run at a time.
+        The parts of every run, of this region alone (R = 1).
     layers
-        Names of each model's layers, in the order of the RDMs.
-    regions
-        Names, in the order of the RDMs.
+        Names of each model's layers, in the order of the products' columns.
     region
-        The one to test.
+        Its name.
     analysis
         Its modes, fits, penalties and ``statistics.null_draws`` are used.
     seed
-        Of the shifts: equal for every region, model, layer, participant and fit.
+        Of the shifts: these are the same for every region, model, layer, participant and fit.
     participants
-        Labels that notes name them by, in the order of the RDMs; without, notes count from 1.
+        Labels that notes name them by, in the order of the products; without, notes count from 1.
+
+    Returns
+    -------
+    list of RegionNull
+        One a mode and fit.
+    """
+    cohorts = shifted_cohorts(runs)
+    n_participants = sum(len(cohort.participants) for cohort in cohorts)
+    people = [f"sub-{label}" for label in participants] or [
+        f"participant {i + 1}" for i in range(n_participants)
+    ]
+    return [
+        RegionNull(region, mode, fit, *_scored(cohorts, layers, mode, fit, analysis, seed, people))
+        for mode, fit in product(analysis.modes, analysis.fits)
+    ]
+
+
+def null_table(
+    nulls: Sequence[RegionNull], models: Sequence[str], families: Mapping[str, str]
+) -> pd.DataFrame:
+    """Test the scores of all regions against those of shifted models.
+
+    Parameters
+    ----------
+    nulls
+        Of all regions, modes and fits.
+    models
+        Their names, in the order of the scores.
+    families
+        Region to the set that it is corrected with. A family is one mode and fit, all regions of a
+        set, all models.
 
     Returns
     -------
     pandas.DataFrame
-        Columns mode, fit, roi, model, p_null, p_null_max, note. The statistic is the mean over
-        participants (one is enough) of their mean r over runs. p_null_max compares it with the
-        highest of all models of this region, in the same mode and fit, at each draw.
+        Columns mode, fit, roi, model, p_null, p_null_max, p_null_fwe, q_null, note; see
+        `bidsapp.rsa.null.ShiftP`.
     """
-    cohorts = shifted_study(
-        runs,
-        regions.index(region),
-        analysis.robust.min_lag_s,
-        analysis.modes,
-        analysis.replicate.lag_regressors_s,
+    members = defaultdict(list)
+    for null in nulls:
+        members[null.mode, null.fit, families[null.region]].append(null)
+    return pd.concat([_of_family(own, models) for own in members.values()], ignore_index=True)
+
+
+def _of_family(nulls: Sequence[RegionNull], models: Sequence[str]) -> pd.DataFrame:
+    table = pd.DataFrame(
+        [(null.mode, null.fit, null.region, model) for null, model in product(nulls, models)],
+        columns=KEYS,
     )
-    people = [f"sub-{label}" for label in participants] or [
-        f"participant {i + 1}" for i in range(sum(len(cohort.participants) for cohort in cohorts))
-    ]
-    parts = []
-    for mode, fit in product(analysis.modes, analysis.fits):
-        p, p_max, note = _tested(cohorts, layers, mode, fit, analysis, seed, people)
-        part = pd.DataFrame({"model": list(layers), "p_null": p, "p_null_max": p_max})
-        parts.append(part.assign(mode=mode, fit=fit, roi=region, note=note)[COLUMNS])
-    return pd.concat(parts, ignore_index=True)
+    table[P_COLUMNS] = np.nan
+    tested = [null.scores for null in nulls if null.scores is not None]
+    rows = np.repeat([null.scores is not None for null in nulls], len(models))
+    too_few = None
+    if tested:
+        p = shift_p(np.stack(tested, axis=1))
+        values = (p.p, p.p_max, p.p_fwe, p.q)
+        table.loc[rows, P_COLUMNS] = np.column_stack([each.ravel() for each in values])
+        too_few = _too_few_draws(tested)
+    reasons = [[null.note, too_few if null.scores is not None else None] for null in nulls]
+    said = [notes.joined([reason for reason in own if reason]) for own in reasons]
+    table["note"] = np.repeat(np.array(said, dtype=object), len(models))
+    return table
 
 
-def _tested(
+def _too_few_draws(tested: Sequence[Floats]) -> str | None:
+    """Say that there are too few draws for q_null, if that is so."""
+    n_regions = sum(bool(np.isfinite(scores[0]).any()) for scores in tested)
+    n_tests = sum(int(np.isfinite(scores[0]).sum()) for scores in tested)
+    draws = len(tested[0]) - 1
+    if not n_regions or draws >= fewest_draws(n_regions, n_tests):
+        return None
+    return f"no q_null: {draws} draws, fewer than {fewest_draws(n_regions, n_tests)}"
+
+
+def _scored(
     cohorts: Sequence[ShiftedCohort],
     layers: Mapping[str, Sequence[str]],
     mode: Mode,
@@ -84,17 +159,17 @@ def _tested(
     analysis: Analysis,
     seed: int,
     people: Sequence[str],
-) -> tuple[Floats, Floats, str | None]:
-    """p_null and p_null_max of each model, and why there is none or what to know of them."""
+) -> tuple[Floats | None, str | None]:
+    """Scores of each model at each draw, and why there are none or what to know of them."""
     draws: int = getattr(analysis.statistics.null_draws, fit)
-    none = np.full(len(layers), np.nan)
     if not draws:
-        return none, none, notes.NULL_NOT_ASKED
+        return None, notes.NULL_NOT_ASKED
     circles = _circles(cohorts, mode)
     why = _why_none(circles, people)
     if why is not None:
-        return none, none, f"no p_null: {why}"
-    volumes = {i: min(run.n_volumes for _, run in parts) for i, parts in circles.items()}
+        return None, f"no p_null: {why}"
+    smallest = _smallest_circles(cohorts, mode)
+    volumes = {position: smallest[position] for position in circles}
     shifts = draw_shifts(volumes, draws, seed)
     shifts = np.vstack([np.zeros_like(shifts[:1]), shifts])  # the first: models as they are
     columns, penalties = layer_columns(layers), analysis.robust.penalties
@@ -102,20 +177,32 @@ def _tested(
     for cohort in cohorts:
         runs = [cohort.runs[mode][position] for position in volumes]
         scores.append(scores_at_shifts(runs, shifts, columns, mode, fit, penalties)[:, :, 0])
-    means = finite_mean(np.concatenate(scores, axis=-1), -1)
     distinct = n_distinct(volumes.values())
     note = f"p_null: {draws} draws of {distinct} distinct shifts" if draws > distinct else None
-    return *shift_p(means[0], means[1:]), note
+    return finite_mean(np.concatenate(scores, axis=-1), -1), note
 
 
 def _circles(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, _Parts]:
-    """Give each run that somebody has, by its position, also where none of its pairs is used."""
-    found = defaultdict(list)
+    """Give each run in which somebody has the region, also where none of its pairs is used."""
+    circles = defaultdict(list)
     for cohort in cohorts:
         for position, run in enumerate(cohort.runs[mode]):
             if run.given.any():
-                found[position].append((cohort.participants[run.given[0]], run))
-    return dict(sorted(found.items()))
+                circles[position].append((cohort.participants[run.given[0]], run))
+    return dict(sorted(circles.items()))
+
+
+def _smallest_circles(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, int]:
+    """Give each run's smallest circle among all who have any region, so that regions share draws.
+
+    Who has too short a circle does not count: regions that such a participant has are not tested.
+    """
+    smallest: dict[int, int] = {}
+    for cohort in cohorts:
+        for position, run in enumerate(cohort.runs[mode]):
+            if run.in_run.any() and _too_short(run) is None:
+                smallest[position] = min(run.n_volumes, smallest.get(position, run.n_volumes))
+    return smallest
 
 
 def _why_none(circles: Mapping[int, _Parts], people: Sequence[str]) -> str | None:
@@ -129,7 +216,7 @@ def _why_none(circles: Mapping[int, _Parts], people: Sequence[str]) -> str | Non
             what = f"run {fewest.unshifted.run} has {_too_short(fewest)}"
             if len(short) == len(parts):
                 return what
-            owners = np.sort(np.concatenate([its for its, _ in short]))
+            owners = np.sort(np.concatenate([owners for owners, _ in short]))
             who = notes.some([people[i] for i in owners])
             return f"{what}, in {who} (leave out that run or participant: docs/faq.md)"
     return None

@@ -14,7 +14,7 @@ from bidsapp.dataset.derivatives import ROBUST_RDMS, OutputTree, read_json, read
 from bidsapp.errors import InputError
 from bidsapp.interfaces.comparators import GroupComparators
 from bidsapp.interfaces.film_volumes import PlainVolumes, robust_volumes
-from bidsapp.interfaces.shift_null import ShiftNull
+from bidsapp.interfaces.shift_null import ShiftedRunProducts, ShiftNull
 from bidsapp.interfaces.similarity import GroupStatistics
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
@@ -121,8 +121,8 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     Returns
     -------
     nipype workflow
-        All RDM files → each region against shifted models → statistics, and tables of quality →
-        published tables; participants' comparators → theirs.
+        All RDM files → each run's products with shifted models → each region's scores → statistics,
+        and tables of quality → published tables; participants' comparators → theirs.
 
     Raises
     ------
@@ -144,21 +144,32 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
             run: plain_volumes(settings, analysis, run, repetition_time) for run in brain_rdms
         },
         "repetition_time": repetition_time,
-        "seed": settings.random_seed,
     }
+    seed = settings.random_seed
     sizes = _sizes(brain_rdms, models, analysis)
     nulls = join(len(analysis.region_names), "nulls")
     n_procs = settings.omp_nthreads
     similarity = [str(path) for path in similarity_tables(settings, analysis, brain_rdms)]
     statistics = make_step(
-        GroupStatistics(**study, tables=similarity), "statistics", sizes.statistics_gb, n_procs
+        GroupStatistics(**study, tables=similarity, seed=seed),
+        "statistics",
+        sizes.statistics_gb,
+        n_procs,
     )
     tables = _quality_files(settings, analysis, brain_rdms)
     quality = make_step(GroupQuality(tables=tables, task=analysis.movie.task), "quality", 0.2, 1)
     workflow = engine.Workflow(name="group_wf")
+    shifted = join(len(brain_rdms), "shifted")
+    for i, run in enumerate(brain_rdms):
+        products = make_step(
+            ShiftedRunProducts(**study, run=run), f"shifted_{run}", sizes.shifted_gb, 1
+        )
+        workflow.connect(products, "products", shifted, f"in{i + 1}")
     for i, region in enumerate(analysis.region_names):
-        null = make_step(ShiftNull(**study, region=region), f"{_NULL}{region}", sizes.null_gb, 1)
-        workflow.connect(null, "table", nulls, f"in{i + 1}")
+        scored = ShiftNull(**study, region=region, seed=seed)
+        null = make_step(scored, f"{_NULL}{region}", sizes.null_gb, 1)
+        workflow.connect(shifted, "out", null, "products")
+        workflow.connect(null, "scores", nulls, f"in{i + 1}")
     workflow.connect(nulls, "out", statistics, "nulls")
     publish(workflow, [statistics, quality], "publish", settings)
     compared = comparator_tables(settings, analysis)
@@ -167,7 +178,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
             GroupComparators(
                 analysis=analysis.model_dump(mode="json"),
                 tables=[str(path) for path in compared.values()],
-                seed=settings.random_seed,
+                seed=seed,
             ),
             "comparators",
             1,
@@ -231,9 +242,14 @@ class _Sizes:
     brains_gb: float
 
     @property
+    def shifted_gb(self) -> float:
+        """Memory of one run's products for every shift, and its imports."""
+        return 0.7 + 3 * (self.models_gb + self.brains_gb)
+
+    @property
     def null_gb(self) -> float:
         """Memory of one region's test, and its imports."""
-        return 0.5 + 3 * (self.models_gb + self.brains_gb)
+        return 0.7
 
     @property
     def statistics_gb(self) -> float:

@@ -287,6 +287,8 @@ class MadeUp:
             ceiling_upper=level * 2.2,
             p_null=np.where(rows["model"] == a.models[0], 0.01, 0.5),
             p_null_max=0.5,
+            p_null_fwe=np.where(rows["model"] == a.models[0], 0.02, 0.9),
+            q_null=0.5,
             visible=np.where(
                 rows["mode"] == "robust", visibility_of(rows["model"], a.models), np.nan
             ),

@@ -106,8 +106,8 @@ def test_the_ceiling_band_spans_lower_to_upper(bars: pd.DataFrame, points: pd.Da
     assert axis.get_ylim()[1] >= 0.3
 
 
-def test_a_star_marks_only_what_p_null_marks(bars: pd.DataFrame, points: pd.DataFrame) -> None:
-    marked = bars.assign(p_null=[0.01, *[0.2] * 6, np.nan])
+def test_a_star_marks_only_what_p_null_fwe_marks(bars: pd.DataFrame, points: pd.DataFrame) -> None:
+    marked = bars.assign(p_null_fwe=[0.01, *[0.2] * 6, np.nan])
     figure = similarity_bars(marked, points, REGIONS, model_looks(MODELS), MODES)
     stars = [[text for text in axis.texts if text.get_text() == "*"] for axis in figure.axes]
     assert [len(found) for found in stars] == [1, 0]
@@ -130,7 +130,7 @@ def test_error_bars_are_sd_or_standard_error(bars: pd.DataFrame, points: pd.Data
 def test_a_star_stands_above_error_bar_and_dots(bars: pd.DataFrame, points: pd.DataFrame) -> None:
     high = pd.concat([points, points.assign(r=0.4)])
     figure = similarity_bars(
-        bars.assign(p_null=0.01), high, REGIONS, model_looks(MODELS), ("robust",)
+        bars.assign(p_null_fwe=0.01), high, REGIONS, model_looks(MODELS), ("robust",)
     )
     stars = [text for text in figure.axes[0].texts if text.get_text() == "*"]
     assert [star.xy[1] for star in stars] == [0.4] * 4

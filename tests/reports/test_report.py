@@ -172,8 +172,8 @@ def test_group_page_has_each_figure(made_up, group_page: Page) -> None:
 
 
 @pytest.mark.usefixtures("participant_page", "group_page")
-def test_stars_are_for_p_null_of_robust_alone(made_up, facts, group_page: Page) -> None:
-    assert "A star marks p_null under .05 in robust" in group_page.text
+def test_stars_are_for_p_null_fwe_of_robust_alone(made_up, facts, group_page: Page) -> None:
+    assert "A star marks p_null_fwe under .05 in robust" in group_page.text
     figure = made_up.tree.root / "group/figures/similarity-functional-ols.svg"
     n_starred = len(made_up.analysis.functional.regions)  # by the first model, in one of two modes
     assert figure.read_text().count("*</text>") == n_starred
@@ -353,7 +353,7 @@ def test_pages_of_one_mode_speak_of_it_alone(lean, facts, mode: str) -> None:
     ]
     for page in map(check, pages):
         assert f"One mode: {mode} " in page.text
-        for words in ("Two modes", "what to read", "there is no p_null in robust"):
+        for words in ("Two modes", "what to read", "there is no p_null_fwe in robust"):
             assert words not in page.text
         assert ("left out of the mode robust" in page.text) == (
             mode == "robust" and page.text.startswith("sub-01")

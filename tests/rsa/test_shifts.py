@@ -10,7 +10,7 @@ from small_study import LENGTHS, MIN_LAG_S, undefine
 from bidsapp.rsa.gram import defined_volumes
 from bidsapp.rsa.pairs import all_pairs, lag_in_volumes, lagged_pairs
 from bidsapp.rsa.rdm import to_square
-from bidsapp.rsa.shifts import shifted_products
+from bidsapp.rsa.shifts import shifted_parts, shifted_products
 from bidsapp.rsa.volumes import FilmVolumes
 
 PREPARATION = {"replicate": "centred", "robust": "lag-centred"}
@@ -62,6 +62,16 @@ def test_no_shift_is_what_the_products_are(runs):
             runs[0].models, runs[0].targets, pairs_of(runs[0], mode), preparation, "1"
         )
         np.testing.assert_allclose(found.xy[0], found.unshifted.xy, atol=1e-6)
+
+
+def test_regions_at_once_change_nothing(runs, monkeypatch):
+    whole = shifted_parts(runs[0], MIN_LAG_S, list(PREPARATION))
+    monkeypatch.setattr("bidsapp.rsa.shifts._TARGETS_AT_ONCE", 1)
+    apart = shifted_parts(runs[0], MIN_LAG_S, list(PREPARATION))
+    for mode in PREPARATION:
+        np.testing.assert_allclose(
+            whole[0].products[mode].xy, apart[0].products[mode].xy, atol=1e-7
+        )
 
 
 def test_without_pairs_every_target_is_absent(runs):

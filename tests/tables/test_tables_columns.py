@@ -19,8 +19,8 @@ DESIGN = {
     ("participant", "autocorrelation"): "roi run lag_s r note",
     ("group", "similarity"): (
         "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower ceiling_upper "
-        "ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max visible "
-        "n_volumes note"
+        "ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max p_null_fwe q_null "
+        "visible n_volumes note"
     ),
     ("participant", "runs"): (
         "run n_volumes n_censored n_robust n_repeated n_uncovered n_undefined n_confounds df_left "

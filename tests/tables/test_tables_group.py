@@ -14,6 +14,7 @@ from bidsapp.rsa.unique import unique
 from bidsapp.rsa.volumes import FilmVolumes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import group_tables, mean_visible
+from bidsapp.tables.null import P_COLUMNS, RegionNull, null_table
 
 LAYERS = {"good": ("first", "second"), "bad": ("only",)}
 REGIONS = ("FFA", "V1v", "V1d")
@@ -23,13 +24,18 @@ MODELS = {"good": slice(0, 2), "bad": slice(2, 3)}
 
 
 def nulls_of(analysis, layers=LAYERS):
-    """What the tests against shifted models would say, made up."""
-    rows = list(product(analysis.modes, analysis.fits, REGIONS, layers))
-    table = pd.DataFrame(rows, columns=["mode", "fit", "roi", "model"])
-    table["p_null"] = np.arange(1, len(rows) + 1) / 100
-    table["p_null_max"] = table["p_null"] + 0.005
-    table["note"] = np.where(table["roi"] == "V1d", "something of p_null", None)
-    return table.sample(frac=1, random_state=0)
+    """What the scores with shifted models would be, made up."""
+    rng = np.random.default_rng(0)
+    return [
+        RegionNull(
+            region,
+            mode,
+            fit,
+            rng.normal(size=(60, len(layers))),
+            "something of p_null" if region == "V1d" else None,
+        )
+        for region, mode, fit in product(REGIONS, analysis.modes, analysis.fits)
+    ]
 
 
 def study_of(runs):
@@ -128,14 +134,16 @@ def test_lag_curve_repeats_replicate(tables):
     assert sorted(lag["min_lag_s"].unique()) == [0.0, 10.0]
 
 
-def test_p_null_stands_in_its_own_row_with_its_note(tables, analysis):
+def test_p_of_shifts_stands_in_its_own_row_with_its_note(tables, analysis):
     keys = ["mode", "fit", "roi", "model"]
-    found = tables["similarity"].set_index(keys)
-    given = nulls_of(analysis).set_index(keys).loc[found.index]
-    for column in ("p_null", "p_null_max"):
-        np.testing.assert_array_equal(found[column], given[column])
-    has_note = found["note"].fillna("").str.contains("something of p_null")
-    np.testing.assert_array_equal(has_note, found.index.get_level_values("roi") == "V1d")
+    families = {region: name for name, members in SETS.items() for region in members}
+    given = null_table(nulls_of(analysis), list(LAYERS), families).set_index(keys)
+    similarity = tables["similarity"].set_index(keys)
+    for column in P_COLUMNS:
+        assert given[column].notna().all()
+        np.testing.assert_array_equal(similarity[column], given[column].loc[similarity.index])
+    has_note = similarity["note"].fillna("").str.contains("something of p_null")
+    np.testing.assert_array_equal(has_note, similarity.index.get_level_values("roi") == "V1d")
 
 
 def test_visibility_stands_in_its_own_rows_and_changes_no_others(study, analysis, tables):

@@ -9,9 +9,11 @@ from gaps import undefine
 from bidsapp.analysis.processing import NullDraws
 from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.rdm import correlation_distance
+from bidsapp.rsa.shifts import shifted_parts
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.rsa.volumes import FilmVolumes
-from bidsapp.tables.null import null_table
+from bidsapp.tables import notes
+from bidsapp.tables.null import P_COLUMNS, null_table, region_null
 from bidsapp.tables.scores import all_scores
 
 LAYERS = {"planted": ("first", "second"), "other": ("only",)}
@@ -52,8 +54,20 @@ def with_draws(analysis, **draws):
     return analysis.model_copy(update={"statistics": statistics, "robust": robust})
 
 
-def null_of(runs, analysis, region="FFA", seed=3):
-    table = null_table(runs, LAYERS, REGIONS, region, analysis, seed)
+def nulls_of(runs, analysis, region, seed=3, participants=()):
+    """Scores of one region at every draw."""
+    parts = [shifted_parts(run, analysis.robust.min_lag_s, analysis.modes) for run in runs]
+    own = [[part.of_region(REGIONS.index(region)) for part in run] for run in parts]
+    return region_null(own, LAYERS, region, analysis, seed, participants)
+
+
+def table_of(nulls):
+    return null_table(nulls, list(LAYERS), dict.fromkeys(REGIONS, "all"))
+
+
+def null_of(runs, analysis, region="FFA", seed=3, participants=()):
+    """The table of one region alone."""
+    table = table_of(nulls_of(runs, analysis, region, seed, participants))
     return table.set_index(["mode", "fit", "model"])
 
 
@@ -66,7 +80,8 @@ def test_planted_model_is_found_and_the_other_is_not(long_runs, quick):
     np.testing.assert_allclose(table["p_null_max"][planted], lowest[planted])
     assert (table["p_null"][~planted] > lowest[~planted]).all()
     assert (table["p_null_max"] >= table["p_null"]).all()
-    assert table["note"].isna().all()
+    assert table.drop("nnls", level="fit")["note"].isna().all()
+    assert (table["note"].xs("nnls", level="fit") == "no q_null: 20 draws, fewer than 40").all()
     assert (null_of(long_runs, quick, "hV4")["p_null"] > 0.03).all()
 
 
@@ -87,7 +102,7 @@ def test_participants_with_gaps_are_tested_on_their_own_volumes(long_runs, quick
     undefine(long_runs[2].targets[:, 0], 9)  # a censored volume
     table = null_of(long_runs, quick)
     assert (table["p_null"].xs("planted", level="model") < 0.05).all()
-    assert table["note"].isna().all()
+    assert table.drop("nnls", level="fit")["note"].isna().all()
 
 
 def test_each_mode_is_tested_on_its_own_rdms(long_runs, quick):
@@ -106,9 +121,8 @@ def test_who_has_no_volume_in_robust_is_said_and_no_run_is_dropped_for_it(long_r
     """Such a scan has too few volumes for the regressors that robust fits on them."""
     without = [replace(run, robust_targets=run.targets.copy()) for run in long_runs]
     without[2].robust_targets[:, 1] = np.nan
-    table = null_table(without, LAYERS, REGIONS, "FFA", quick, 3, ("01", "04", "07"))
-    own = table.set_index("mode")
-    assert own.loc["robust", ["p_null", "p_null_max"]].isna().all(axis=None)
+    own = null_of(without, quick, participants=("01", "04", "07")).reset_index().set_index("mode")
+    assert own.loc["robust", P_COLUMNS].isna().all(axis=None)
     assert set(own.loc["robust", "note"]) == {
         "no p_null: run 3 has 0 volumes to compare, fewer than 60, in sub-04 "
         "(leave out that run or participant: docs/faq.md)"
@@ -141,20 +155,65 @@ def test_constant_layer_is_no_obstacle(long_runs, quick):
     np.testing.assert_allclose(table["p_null"].xs("other", level="model"), 1.0)
 
 
-def test_observed_score_is_that_of_the_table(long_runs, quick, monkeypatch):
-    seen = {}
-
-    def spy(observed, null):
-        seen[len(seen)] = observed
-        return observed, observed
-
-    monkeypatch.setattr("bidsapp.tables.null.shift_p", spy)
-    table = null_table(long_runs, LAYERS, REGIONS, "FFA", quick, 3)
+def test_observed_score_is_that_of_the_table(long_runs, quick):
+    observed = [null.scores[0] for null in nulls_of(long_runs, quick, "FFA")]
     study = study_products(long_runs, quick.robust.min_lag_s)
-    expected = np.concatenate(
-        [finite_mean(scores.participants[:, 0], -1) for scores in all_scores(study, LAYERS, quick)]
-    )
-    np.testing.assert_allclose(table["p_null"], expected, atol=1e-6)
+    expected = [
+        finite_mean(scores.participants[:, 0], -1) for scores in all_scores(study, LAYERS, quick)
+    ]
+    np.testing.assert_allclose(observed, expected, atol=1e-6)
+
+
+def test_regions_share_draws_though_some_people_lack_one(long_runs, quick):
+    """Who lacks FFA has the shortest circle of run 2, so FFA's own would be longer."""
+    undefine(long_runs[1].targets[:, 2], 9)
+    long_runs[1].targets[0, 2] = np.nan
+    shifts = {}
+    for region in REGIONS:
+        with pytest.MonkeyPatch.context() as patch:
+
+            def spy(runs, shifts_, *_, region=region):
+                shifts[region] = shifts_
+                s = runs[0].unshifted.present.shape[1]
+                return np.zeros((len(shifts_), len(LAYERS), 1, s))
+
+            patch.setattr("bidsapp.tables.null.scores_at_shifts", spy)
+            nulls_of(long_runs, quick, region)
+    np.testing.assert_array_equal(shifts["FFA"], shifts["hV4"])
+
+
+def test_too_short_a_scan_spoils_no_region_that_it_lacks(long_runs, quick):
+    cut_short(long_runs, 2, 1, 45)
+    long_runs[2].targets[0, 1] = np.nan
+    assert np.isfinite(null_of(long_runs, quick)["p_null"]).all()
+    assert null_of(long_runs, quick, "hV4")["p_null"].isna().all()
+
+
+def test_correction_is_over_the_regions_of_a_family(long_runs, quick):
+    nulls = [null for region in REGIONS for null in nulls_of(long_runs, quick, region)]
+    together = table_of(nulls)
+    apart = null_table(nulls, list(LAYERS), {"FFA": "functional", "hV4": "atlas"})
+    keys = ["mode", "fit", "roi", "model"]
+    together, apart = (table.set_index(keys).sort_index() for table in (together, apart))
+    for column in ("p_null", "p_null_max"):
+        np.testing.assert_array_equal(together[column], apart[column])
+    assert (together["p_null_fwe"] >= apart["p_null_fwe"]).all()
+    assert (together["p_null_fwe"] > apart["p_null_fwe"]).any()
+    planted = together["p_null_fwe"]["robust", "ols", "FFA", "planted"]
+    assert planted == pytest.approx(1 / 201)
+    assert (together["p_null_fwe"]["robust", "ols", "hV4"] > 0.05).all()
+    assert together["q_null"]["robust", "ols", "FFA", "planted"] < 0.05
+
+
+def test_region_that_cannot_be_tested_leaves_the_others_their_correction(long_runs, quick):
+    for run in long_runs[:2]:
+        run.targets[1] = np.nan
+    nulls = [null for region in REGIONS for null in nulls_of(long_runs, quick, region)]
+    table = table_of(nulls).set_index("roi")
+    assert table.loc["hV4", P_COLUMNS].isna().all(axis=None)
+    assert (table.loc["hV4", "note"] == "no p_null: fewer than 3 runs").all()
+    alone = null_of(long_runs, quick).reset_index()
+    np.testing.assert_array_equal(table.loc["FFA", P_COLUMNS], alone[P_COLUMNS])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +227,7 @@ def test_observed_score_is_that_of_the_table(long_runs, quick, monkeypatch):
 )
 def test_what_cannot_be_tested_says_why(long_runs, quick, change, note):
     table = null_of(change(long_runs), quick).xs("robust", level="mode")
-    assert table[["p_null", "p_null_max"]].isna().all(axis=None)
+    assert table[P_COLUMNS].isna().all(axis=None)
     assert table["note"].str.contains(note).all()
 
 
@@ -180,9 +239,9 @@ def cut_short(runs, run, participant, n_volumes):
 
 def test_scan_cut_short_is_said_with_its_participant_and_what_to_do(long_runs, quick):
     cut_short(long_runs, 2, 1, 45)
-    table = null_table(long_runs, LAYERS, REGIONS, "FFA", quick, 3, ("01", "04", "07"))
+    table = null_of(long_runs, quick, participants=("01", "04", "07"))
     assert table["p_null"].isna().all()
-    assert set(table.loc[table["mode"] == "replicate", "note"]) == {
+    assert set(table["note"].xs("replicate")) == {
         "no p_null: run 3 has 45 volumes to compare, fewer than 60, in sub-04 "
         "(leave out that run or participant: docs/faq.md)"
     }
@@ -218,9 +277,7 @@ def test_short_run_that_nobody_has_in_this_region_does_not_count(long_runs, quic
 def test_no_draws_no_p(long_runs, quick):
     table = null_of(long_runs, with_draws(quick, ols=0, nnls=20, ridge=0))
     assert table.loc[(slice(None), "ols"), "p_null"].isna().all()
-    assert (
-        table.loc[(slice(None), "ols"), "note"] == "no p_null: statistics.null_draws is 0"
-    ).all()
+    assert (table["note"].xs("ols", level="fit") == notes.NULL_NOT_ASKED).all()
     assert np.isfinite(table.loc[(slice(None), "nnls"), "p_null"]).all()
 
 

@@ -29,7 +29,7 @@ PARTICIPANT_COLUMNS = {
 GROUP_COLUMNS = {
     "similarity": "mode fit roi model n n_runs r_mean r_sd r2_mean ceiling_paper ceiling_lower "
     "ceiling_upper ci_low ci_high t df p p_bonferroni q_fdr p_signflip p_null p_null_max "
-    "visible n_volumes note",
+    "p_null_fwe q_null visible n_volumes note",
     "unique": "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
     "p_bonferroni q_fdr p_signflip note",
     "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",

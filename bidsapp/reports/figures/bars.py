@@ -37,7 +37,7 @@ def similarity_bars(
     bars
         One fit's rows with the columns ``mode``, ``roi``, ``model``, ``r_mean`` and ``r_sd`` (bar
         and error bar), and, if there are any, ``ceiling_lower``, ``ceiling_upper`` (band),
-        ``ceiling_paper`` (line), ``p_null`` (star under .05) and ``n`` (for standard errors).
+        ``ceiling_paper`` (line), ``p_null_fwe`` (star under .05) and ``n`` (for standard errors).
     points
         ``mode``, ``roi``, ``model`` and ``r``: what each bar is the mean of, drawn as dots.
     regions, looks, modes
@@ -111,10 +111,10 @@ def _draw_bars(
         ]
         size = min(3.3, (400 * width / len(regions)) ** 0.5)
         _draw_dots(axis, np.concatenate([*across, []]), np.concatenate([*clouds, []]), size)
-        if "p_null" in its:
+        if "p_null_fwe" in its:
             highest = [cloud.max(initial=-np.inf) for cloud in clouds]
             top = np.maximum(height + spread, highest)
-            _draw_stars(axis, x, top, its["p_null"].to_numpy(float) < 0.05)
+            _draw_stars(axis, x, top, its["p_null_fwe"].to_numpy(float) < 0.05)
 
 
 def _draw_dots(axis: Axes, x: Floats, y: Floats, size: float) -> None:
