@@ -110,7 +110,7 @@ def gather(runs: Sequence[RunProducts], columns: Columns, targets: Ints, mode: M
         Robust knows only prepared columns of unit variance.
     """
     xx = np.array([run.xx[columns][:, columns] for run in runs])
-    xy = np.array([run.xy.reshape(-1, len(run.xx))[targets][:, columns] for run in runs])[None]
+    xy = np.array([run.xy.reshape(-1, len(run.xx))[:, columns][targets] for run in runs])[None]
     shape = xy.shape[1:3]
     if mode == "robust":
         means = (np.zeros(xx.shape[:2]), np.ones(xx.shape[:2]), np.zeros(shape), np.ones(shape))

@@ -4,7 +4,8 @@ For each run left out (the outer fold) and each target, every other run is left 
 runs in turn; the penalty with the highest mean R² over these inner folds is taken, of equal ones
 the smallest. R² heeds how large a prediction is, which r does not: r of a model of one layer is the
 same for every penalty. Columns count less their mean in each run, since an offset of the prediction
-is no matter of the penalty. An inner fold's R² for all penalties is a few matrix products.
+is no matter of the penalty. An inner fold's R² for all penalties is a few matrix products, in
+float32, which only tells penalties apart; eigenvalues are found in float64.
 """
 
 from collections.abc import Iterator
@@ -15,8 +16,8 @@ import numpy as np
 from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.regression import shrinkage
 
-_TIE = 1e-7  # R² closer than this predict alike; float32 resolves no less
-_CACHED = 65536  # numbers worked on at once in the averaged fits
+_TIE = 1e-6  # R² closer than this predict alike: float32 resolves no less
+_CACHED = 131072  # numbers worked on at once in the averaged fits
 
 
 def choose(
@@ -44,10 +45,11 @@ def choose(
         Shape (n, T): positions among ``penalties``.
     """
     n, t = xy.shape[1:3]
+    xy, spread = xy.astype(np.float32), spread.astype(np.float32)
     if scales is None:
         scores = _pooled(xx, xy, spread, penalties)
     else:
-        scores = np.empty((n, len(penalties), t))
+        scores = np.empty((n, len(penalties), t), np.float32)
         at_once = max(64, _CACHED // (xy.shape[-1] * len(penalties)))
         for start in range(0, t, at_once):
             some = slice(start, start + at_once)
@@ -65,21 +67,24 @@ def _pooled(xx: Floats, xy: Floats, spread: Floats, penalties: Floats) -> Floats
     products, so all penalties share the squares and differ in their coefficients alone.
     """
     n, t = xy.shape[1:3]
-    scores: Floats = np.zeros((n, len(penalties), t))
+    scores: Floats = np.zeros((n, len(penalties), t), np.float32)
+    per_variance = _inverse_square(spread)
     totals = xy.sum(axis=1)
     total = xx.sum(axis=0)
+    inner_xx = xx.astype(np.float32)
     triangle = np.triu_indices(xx.shape[-1])
     for a, b in combinations(range(n), 2):
         values, vectors = np.linalg.eigh(total - xx[a] - xx[b])
-        shrunk = shrinkage(values, penalties)
+        vectors = vectors.astype(np.float32)
+        shrunk = shrinkage(values, penalties).astype(np.float32)
         for f, inner in _folds(a, b, len(xy)):
             its = xy[f % len(xy)]
             components = vectors.T @ (totals[f % len(xy)] - its[a] - its[b]).T
             squares = _squares(components)
             for fold, v in inner:
                 covariance = shrunk @ (components * (vectors.T @ its[v].T))
-                form = _coefficients(vectors.T @ xx[v] @ vectors, shrunk, triangle)
-                scores[fold] += _r2(covariance, form @ squares, spread[f % len(xy), v])
+                form = _coefficients(vectors.T @ inner_xx[v] @ vectors, shrunk, triangle)
+                scores[fold] += _r2(covariance, form @ squares, per_variance[f % len(xy), v])
     scores /= n - 1
     return scores
 
@@ -102,7 +107,10 @@ def _averaged(
     fitted = (inverse[:, :, None] * vectors)[:, :, None] * shrunk[:, None] / n_fitted
     fitted = (fitted @ vectors.swapaxes(1, 2)[:, None]).reshape(n, p * k, p)  # all penalties' fits
     roots = np.sqrt(np.maximum(values, 0.0))[:, :, None] * vectors.swapaxes(1, 2) * x_sd[:, None]
-    scores: Floats = np.zeros((n, k, t))
+    fitted, roots = fitted.astype(np.float32), roots.astype(np.float32)
+    x_sd, y_sd = x_sd.astype(np.float32), y_sd.astype(np.float32)
+    per_variance = _inverse_square(spread * y_sd)
+    scores: Floats = np.zeros((n, k, t), np.float32)
     for f in range(len(xy)):
         products = xy[f].swapaxes(1, 2)  # (n, p, T)
         targets = products * y_sd[:, None]
@@ -112,7 +120,7 @@ def _averaged(
                 predicted = roots[v] @ left
                 variance = np.einsum("pn,pn->n", predicted, predicted).reshape(k, t)
                 covariance = np.einsum("pkt,pt->kt", left.reshape(p, k, t), products[v])
-                scores[fold] += _r2(covariance, variance, spread[f, v] * y_sd[v])
+                scores[fold] += _r2(covariance, variance, per_variance[f, v])
     scores /= n - 1
     return scores
 
@@ -150,7 +158,7 @@ def _folds(a: int, b: int, n_targets: int) -> list[tuple[int, list[tuple[int, in
 def _coefficients(form: Floats, shrunk: Floats, triangle: tuple[Ints, Ints]) -> Floats:
     """Coefficients of `_squares` in the quadratic form of each penalty's shrunk components."""
     rows, columns = triangle
-    twice = np.where(rows == columns, 1.0, 2.0)
+    twice = np.where(rows == columns, 1.0, 2.0).astype(np.float32)
     coefficients: Floats = twice * form[rows, columns] * shrunk[:, rows] * shrunk[:, columns]
     return coefficients
 
@@ -158,7 +166,7 @@ def _coefficients(form: Floats, shrunk: Floats, triangle: tuple[Ints, Ints]) -> 
 def _squares(components: Floats) -> Floats:
     """Products of each two of p components, (p (p + 1) / 2, T), by upper triangle."""
     p, t = components.shape
-    squares = np.empty((p * (p + 1) // 2, t))
+    squares = np.empty((p * (p + 1) // 2, t), components.dtype)
     start = 0
     for i in range(p):
         np.multiply(components[i], components[i:], out=squares[start : start + p - i])
@@ -166,8 +174,15 @@ def _squares(components: Floats) -> Floats:
     return squares
 
 
-def _r2(covariance: Floats, variance: Floats, spread: Floats) -> Floats:
-    """R² of centred predictions, (K, T); 0 where the target has nothing left."""
-    gain = 2 * covariance - variance
-    r2: Floats = np.divide(gain, spread**2, out=np.zeros_like(gain), where=spread > 0)
-    return r2
+def _r2(covariance: Floats, variance: Floats, per_variance: Floats) -> Floats:
+    """R² of centred predictions, (K, T), given one over the targets' variance."""
+    gain: Floats = 2 * covariance
+    gain -= variance
+    gain *= per_variance
+    return gain
+
+
+def _inverse_square(spread: Floats) -> Floats:
+    """One over the variance; 0 where the target has nothing left, which every penalty predicts."""
+    inverse: Floats = np.divide(1.0, spread**2, out=np.zeros_like(spread), where=spread > 0)
+    return inverse

@@ -160,10 +160,12 @@ def _shifted_correlations(
         columns = standardise((models, some.reshape(-1, some.shape[-1])), pairs, preparation)
         if nuisance is not None:
             columns = _without(columns, pairs, nuisance)
-        spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex128)
+        spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex64)
         for ring, weight in _rings(pairs, len(columns)):
-            waves = fft.rfft(columns[:, ring], axis=-1).transpose(2, 0, 1)  # frequency first
-            spectrum += waves[:, p:] @ (waves[:, :p] * weight).conj().swapaxes(1, 2)
+            waves = fft.rfft(columns[:, ring], axis=-1)
+            waves[:p] *= weight[:, None]
+            waves = np.ascontiguousarray(waves.transpose(2, 0, 1))  # or BLAS would not multiply it
+            spectrum += waves[:, p:] @ waves[:, :p].conj().swapaxes(1, 2)
         own = fft.irfft(spectrum, n=m, axis=0) / pairs.n_pairs
         xy[:, start : start + at_once] = own.reshape(m, -1, s, p)
     return xy

@@ -124,7 +124,7 @@ def fit_others(data, test, here, mode, fit, penalties):
                 for v in training
             ]
             means.append(np.mean(inner))
-        penalty = min(p for p, m in zip(penalties, means, strict=True) if m >= max(means) - 1e-7)
+        penalty = min(p for p, m in zip(penalties, means, strict=True) if m >= max(means) - 1e-6)
     return fit_on([data[t] for t in training], fit, penalty), penalty
 
 
