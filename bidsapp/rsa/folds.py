@@ -22,7 +22,8 @@ from bidsapp.rsa.penalties import choose
 
 Columns = slice | Ints
 
-_FLAT = 1e-10  # variance of a prediction, relative to its terms', under which it is constant
+FLAT = 1e-10
+"""Variance of a prediction, relative to its terms, under which it is constant."""
 _CANCELLED = 1e-6  # of what was added up; a sum that is smaller is rounding
 
 
@@ -165,7 +166,7 @@ def score(data: Data, fits: Fits, mode: Mode) -> Scores:
     xy, spread = data.xy[fold, np.arange(n)], data.spread[fold, np.arange(n)]
     slopes = fits.slopes * data.x_sd[:, None]
     variance = np.einsum("ntp,ntp->nt", slopes @ data.xx, slopes)
-    constant = variance <= _FLAT * np.einsum("ntp,ntp->nt", slopes, slopes)
+    constant = variance <= FLAT * np.einsum("ntp,ntp->nt", slopes, slopes)
     variance[constant] = 0.0
     covariance = np.einsum("ntp,ntp->nt", slopes, xy)
     covariance[constant] = 0.0

@@ -49,6 +49,16 @@ class PairSet:
         return place[rows[self.index]], place[columns[self.index]]
 
     @cached_property
+    def square(self) -> Ints:
+        """Where each two volumes of ``kept`` stand in the run's condensed RDM, (m, m).
+
+        Arbitrary on the diagonal.
+        """
+        earlier = np.minimum(self.kept[:, None], self.kept)
+        later = np.maximum(self.kept[:, None], self.kept)
+        return condensed_index(earlier, later, self.n_volumes)
+
+    @cached_property
     def lag_groups(self) -> tuple[Ints, Ints]:
         """Where each lag's pairs start, and how many there are."""
         starts = np.flatnonzero(np.diff(self.lag, prepend=-1))

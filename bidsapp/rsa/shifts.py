@@ -161,7 +161,7 @@ def _shifted_correlations(
         if nuisance is not None:
             columns = _without(columns, pairs, nuisance)
         spectrum = np.zeros((m // 2 + 1, len(columns) - p, p), np.complex64)
-        for ring, weight in _rings(pairs, len(columns)):
+        for ring, weight in circular_lags(pairs, len(columns)):
             waves = fft.rfft(columns[:, ring], axis=-1)
             waves[:p] *= weight[:, None]
             waves = np.ascontiguousarray(waves.transpose(2, 0, 1))  # or BLAS would not multiply it
@@ -183,10 +183,27 @@ def _without(columns: Floats, pairs: PairSet, nuisance: LagRegressors) -> Floats
     return scaled
 
 
-def _rings(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
-    """Yield where among ``pairs`` the rings of some lags stand, (lags, m), and their weights.
+def circular_lags(pairs: PairSet, n_columns: int) -> Iterator[tuple[Ints, Floats]]:
+    """Yield the rings of pairs of some circular lags, as many as fit the processor's memory.
 
-    At half the circle's length the ring meets every pair twice, so it counts half.
+    Parameters
+    ----------
+    pairs
+        Those that are compared; each circular lag wholly or not at all.
+    n_columns
+        How many columns will be taken there.
+
+    Yields
+    ------
+    ring : Ints
+        Shape (lags, m): where among ``pairs`` each ring's pairs stand.
+    weight : Floats
+        Shape (lags,): 1, but a half where the ring meets every pair twice, at half the circle.
+
+    Raises
+    ------
+    ValueError
+        A circular lag is there in part.
     """
     m = len(pairs.kept)
     place = np.full(pairs.n_volumes * (pairs.n_volumes - 1) // 2, -1)

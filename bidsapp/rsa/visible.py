@@ -1,9 +1,8 @@
 """How much of a model's RDM can still be seen in a run after its nuisance regression.
 
 Features that change as slowly as the nuisance regressors go with these: however much of a brain
-follows them, its RDM cannot show it. The features themselves are not kept, but their Gram matrix G
-over volumes follows from the RDM and the norms of the patterns, and the nuisance regression leaves
-P G P of it, where P = I - B B' forms residuals and B is an orthonormal basis of the regressors.
+follows them, its RDM cannot show it. What is left of them follows from their Gram matrix (see
+`bidsapp.rsa.feature_gram`).
 """
 
 from collections.abc import Sequence
@@ -14,7 +13,8 @@ import numpy as np
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Floats, Ints
 from bidsapp.rsa.columns import standardise
-from bidsapp.rsa.pairs import PairSet, condensed_index
+from bidsapp.rsa.feature_gram import FLOAT32_NOISE, feature_gram, residual_gram
+from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import UnitMoments
 
 NOT_VISIBLE = 0.05
@@ -22,8 +22,6 @@ NOT_VISIBLE = 0.05
 
 BARELY_VISIBLE = 0.15
 """Of a model less visible than this, only large effects can be found."""
-
-_FLOAT32_NOISE = 4 * float(np.finfo(np.float32).eps)  # of a sum, relative to its largest term
 
 
 @dataclass(frozen=True)
@@ -36,9 +34,6 @@ class _Run:
         Those that are compared.
     in_order
         The same pairs, for columns that are already in their order.
-    square
-        Shape (m, m): where each pair of volumes stands in the condensed RDM; arbitrary on the
-        diagonal.
     compared
         Shape (n_pairs,): where each of ``pairs`` stands in a flattened (m, m) matrix.
     basis
@@ -47,7 +42,6 @@ class _Run:
 
     pairs: PairSet
     in_order: PairSet
-    square: Ints
     compared: Ints
     basis: Floats
 
@@ -106,15 +100,11 @@ def visibility(
 
 def _run(pairs: PairSet, basis: Floats) -> _Run:
     m = len(pairs.kept)
-    earlier = np.minimum(pairs.kept[:, None], pairs.kept)
-    later = np.maximum(pairs.kept[:, None], pairs.kept)
-    square = condensed_index(earlier, later, pairs.n_volumes)
     upper = np.flatnonzero(np.triu(np.ones((m, m)), 1))
-    order = np.searchsorted(square.flat[upper], pairs.index)
+    order = np.searchsorted(pairs.square.flat[upper], pairs.index)
     return _Run(
         pairs=pairs,
         in_order=replace(pairs, index=np.arange(pairs.n_pairs)),
-        square=square,
         compared=upper[order],
         basis=basis.astype(np.float64, copy=False),
     )
@@ -123,7 +113,7 @@ def _run(pairs: PairSet, basis: Floats) -> _Run:
 def _visible(
     rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, run: _Run
 ) -> float:
-    gram = _gram(rdm, dissimilarity, moments, run)
+    gram = feature_gram(rdm, dissimilarity, moments, run.pairs)
     if gram is None:
         return np.nan
     expected = _expected_distance(gram, run)
@@ -134,37 +124,12 @@ def _visible(
     return float(model @ brain) / run.pairs.n_pairs
 
 
-def _gram(
-    rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, run: _Run
-) -> Floats | None:
-    """Gram matrix of the features over the volumes used, over n_units; None if it is unknown.
-
-    Of Euclidean distances it is that of the features, up to what is constant in a row or a column.
-    """
-    # The regression leaves less of slow features than float32 products resolve.
-    distance = rdm.take(run.square, mode="clip").astype(np.float64)
-    np.fill_diagonal(distance, 0.0)
-    if dissimilarity == "euclidean":
-        distance *= distance
-        distance *= -0.5
-        return distance
-    if moments is None:
-        return None
-    centred = dissimilarity == "correlation"
-    norm = moments.sd if centred else np.hypot(moments.mean, moments.sd)
-    norm = norm[run.pairs.kept]
-    gram: Floats = np.subtract(1.0, distance, out=distance)
-    gram *= norm[:, None]
-    gram *= norm
-    return gram
-
-
 def _expected_distance(gram: Floats, run: _Run) -> Floats:
     """Correlation distance of the noisy brain, for each pair compared."""
     noise = _variance(gram)
-    denoised = _residual_gram(gram, run.basis)
+    denoised = residual_gram(gram, run.basis)
     variance = np.diag(denoised) + noise
-    above_rounding = variance > _FLOAT32_NOISE * np.abs(gram).max()
+    above_rounding = variance > FLOAT32_NOISE * np.abs(gram).max()
     scale = np.where(above_rounding, variance, np.inf) ** -0.5
     denoised *= scale[:, None]
     denoised *= scale
@@ -176,11 +141,3 @@ def _variance(gram: Floats) -> float:
     """Variance of the features over volumes, summed over units."""
     m = len(gram)
     return float(np.trace(gram) - gram.sum() / m) / m
-
-
-def _residual_gram(gram: Floats, basis: Floats) -> Floats:
-    """P G P; with W = (I - B B' / 2) G B it is G - B W' - W B', of rank 2 k."""
-    projected = gram @ basis
-    projected -= basis @ (basis.T @ projected) / 2
-    residual: Floats = np.hstack([basis, projected]) @ np.hstack([projected, basis]).T
-    return np.subtract(gram, residual, out=residual)
