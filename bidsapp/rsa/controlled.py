@@ -44,7 +44,10 @@ class Controlled:
 
 
 def controlled_unique(
-    runs: Callable[[], Iterable[ControlledRun]], models: Mapping[str, slice], shifts: Ints
+    runs: Callable[[], Iterable[ControlledRun]],
+    models: Mapping[str, slice],
+    shifts: Ints,
+    controls: Sequence[str] | None = None,
 ) -> Controlled:
     """Fit every model to what every other leaves of each region's RDM, as it is and shifted.
 
@@ -56,6 +59,8 @@ def controlled_unique(
         Which of the p layers are each model's.
     shifts
         Shape (draws, n_runs): volumes on each run's circle; there may be no draw.
+    controls
+        Models that are controls; None: all.
 
     References
     ----------
@@ -71,17 +76,15 @@ def controlled_unique(
     unique = _no_scores(shape)
     shifted = np.full((1 + len(shifts), present.shape[1], len(pairs)), np.nan, np.float32)
     groups = same_runs(present)
-    controls = [
+    used = [
         Control.of(c, list(models.values()), len(products[0].known))
         for c, name in enumerate(names)
-        if known[:, models[name]].all()
+        if known[:, models[name]].all() and (controls is None or name in controls)
     ]
-    fits = {
-        control.position: _fits_over_all_runs(products, control, groups) for control in controls
-    }
-    circles = _circles(runs(), controls, fits) if len(shifts) else {}
+    fits = {control.position: _fits_over_all_runs(products, control, groups) for control in used}
+    circles = _circles(runs(), used, fits) if len(shifts) else {}
     draws = np.arange(1, 1 + len(shifts))
-    for control, (there, regions) in product(controls, groups):
+    for control, (there, regions) in product(used, groups):
         at = np.array([pairs.index((control.position, target)) for target in control.targets])
         r = _score(unique, products, control, at, (there, regions))
         shifted[0][np.ix_(regions, at)] = r.mean(axis=1).T
@@ -95,7 +98,7 @@ def controlled_unique(
 
 @dataclass(frozen=True)
 class _Products:
-    """Correlations of one run's columns (q = 3 p) with each other and with R regions."""
+    """Correlations of one run's columns with each other and with R regions."""
 
     xx: Floats
     xy: Floats

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bidsapp.arrays import Bools, Floats, Ints
+from bidsapp.rsa.controlled_run import N_CONTROL
 from bidsapp.rsa.folds import FLAT
 from bidsapp.rsa.regression import ols
 from bidsapp.rsa.unique import NOTHING_LEFT
@@ -42,7 +43,7 @@ class Control:
         """Take one of some models, whose layers are slices of p, as the control."""
         layers = [np.arange(p)[columns] for columns in models]
         targets = tuple(m for m in range(len(models)) if m != position)
-        own = np.concatenate([layers[position] + p * kind for kind in range(3)])
+        own = np.concatenate([layers[position] + p * (1 + kind) for kind in range(N_CONTROL)])
         return cls(position, own, targets, tuple(layers[m] for m in targets))
 
     @property

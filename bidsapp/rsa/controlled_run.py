@@ -15,9 +15,33 @@ import numpy as np
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Bools, Floats
 from bidsapp.rsa.columns import standardise
-from bidsapp.rsa.feature_gram import feature_gram, followers_columns
+from bidsapp.rsa.feature_gram import N_FOLLOWERS, feature_gram, followers_columns
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import UnitMoments
+
+N_CONTROL = 1 + N_FOLLOWERS
+"""Columns of each layer as a control: its RDM, and what brains that follow it have."""
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What was taken out of a participant's brain in a run, for its RDMs of the robust mode.
+
+    Attributes
+    ----------
+    basis
+        Shape (m, k): orthonormal basis of the nuisance regressors over the volumes that are kept.
+    template
+        Shape (n_pairs,): the RDM that noise alone is expected to have, of unit norm, which was
+        regressed out of the RDMs (see `bidsapp.rsa.expected_noise`). It must be regressed out of a
+        control too, or its fit would put back what the brain no longer has.
+    dissimilarity
+        Of the RDMs.
+    """
+
+    basis: Floats
+    template: Floats
+    dissimilarity: Dissimilarity
 
 
 @dataclass(frozen=True)
@@ -29,10 +53,10 @@ class ControlledRun:
     pairs
         Those that the robust mode compares.
     columns
-        Shape (3 p, n_pairs), float32: p layers, then the two further columns of each as a control,
-        those for strong effects first; zeros for one that is constant.
+        Shape (q, n_pairs), float32: p layers as targets, then as controls, `N_CONTROL` columns each
+        (the first of all layers, the second of all, ...); zeros for one that is constant.
     known
-        Shape (p,): whether the further columns could be made.
+        Shape (p,): whether a layer's columns as a control could be made.
     targets
         Shape (R, n_pairs), float32: the regions; zeros where one is absent.
     """
@@ -55,8 +79,7 @@ def controlled_run(
     moments: Sequence[UnitMoments | None],
     targets: Floats,
     pairs: PairSet,
-    basis: Floats,
-    brain: Dissimilarity,
+    removed: Removed,
 ) -> ControlledRun:
     """Prepare one run of one participant.
 
@@ -69,20 +92,27 @@ def controlled_run(
         Shape (R, n_pairs of the whole run), of the robust mode; NaN where a region is absent.
     pairs
         Those that the robust mode compares.
-    basis
-        Shape (m, k): orthonormal basis of the nuisance regressors over the volumes that are kept.
-    brain
-        Dissimilarity of the targets.
+    removed
+        What was taken out of the brain.
     """
     p = len(models)
-    features, known = np.zeros((2, p, pairs.n_pairs), np.float32), np.zeros(p, np.bool_)
+    control = np.zeros((N_CONTROL, p, pairs.n_pairs), np.float32)
+    known = np.zeros(p, np.bool_)
+    for i, layer in enumerate(zip(models, dissimilarities, moments, strict=True)):
+        gram = feature_gram(*layer, pairs, with_mean=True) if pairs.n_pairs else None
+        if gram is not None and np.isfinite(gram).all():
+            known[i] = True
+            control[0, i] = models[i][pairs.index]
+            control[1:, i] = followers_columns(gram, removed.basis, pairs, removed.dissimilarity)
+    as_targets = standardise([models], pairs, "lag-centred")
+    as_controls = standardise([control.reshape(N_CONTROL * p, -1)], _in_order(pairs), "lag-centred")
     if pairs.n_pairs:
-        for i, layer in enumerate(zip(models, dissimilarities, moments, strict=True)):
-            gram = feature_gram(*layer, pairs)
-            if gram is not None and np.isfinite(gram).all():
-                known[i] = True
-                features[:, i] = followers_columns(gram, basis, pairs, brain)
-    in_order = replace(pairs, index=np.arange(pairs.n_pairs))
-    prepared = standardise([features.reshape(2 * p, -1)], in_order, "lag-centred")
-    columns = np.vstack([standardise([models], pairs, "lag-centred"), prepared])
+        as_controls -= np.outer(as_controls @ removed.template, removed.template)
+        as_controls = standardise([as_controls], _in_order(pairs), "centred")
+    columns = np.vstack([as_targets, as_controls])
     return ControlledRun(pairs, columns, known, standardise([targets], pairs, "lag-centred"))
+
+
+def _in_order(pairs: PairSet) -> PairSet:
+    """Give the same pairs for columns that are in their order already."""
+    return replace(pairs, index=np.arange(pairs.n_pairs))

@@ -14,14 +14,23 @@ from bidsapp.rsa.rdm import UnitMoments
 
 FLOAT32_NOISE = 4 * float(np.finfo(np.float32).eps)
 """Of a sum of float32 numbers, relative to its largest term."""
+_NOISE = (0.0, 1e3)  # variance of the noise of a brain that follows features, over theirs
+N_FOLLOWERS = len(_NOISE)
+"""How many columns `followers_columns` gives."""
 
 
 def feature_gram(
-    rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, pairs: PairSet
+    rdm: Floats,
+    dissimilarity: Dissimilarity,
+    moments: UnitMoments | None,
+    pairs: PairSet,
+    *,
+    with_mean: bool = False,
 ) -> Floats | None:
     """Gram matrix of a layer's features over the volumes used, over n_units.
 
-    For a correlation RDM, the features are those less each pattern's mean over units.
+    For a correlation RDM, the features are those less each pattern's mean over units, unless that
+    is asked for.
 
     Parameters
     ----------
@@ -33,6 +42,9 @@ def feature_gram(
         Of the layer's patterns in the whole run; Euclidean RDMs do without.
     pairs
         For the m volumes that it keeps.
+    with_mean
+        Whether the mean over units belongs to the features of a correlation RDM too, as it does for
+        a brain that responds to the units.
 
     Returns
     -------
@@ -55,6 +67,9 @@ def feature_gram(
     gram: Floats = np.subtract(1.0, distance, out=distance)
     gram *= norm[:, None]
     gram *= norm
+    if centred and with_mean:
+        mean = moments.mean[pairs.kept]
+        gram += np.outer(mean, mean)
     return gram
 
 
@@ -80,12 +95,12 @@ def residual_gram(gram: Floats, basis: Floats) -> Floats:
 
 
 def followers_columns(gram: Floats, basis: Floats, pairs: PairSet, brain: Dissimilarity) -> Floats:
-    """Give what the RDM of a noiseless brain that follows the features holds after its regression.
+    """Give what the RDM of a brain that follows the features holds after its regression.
 
-    With H = P G P, many voxels that each mix the features with random weights have the correlation
-    and the cosine distance 1 - H_ij / sqrt(H_ii H_jj), and a Euclidean distance in proportion to
-    sqrt(H_ii + H_jj - 2 H_ij). Where noise is larger than the features, the RDM is linear in -H_ij
-    instead.
+    With H = P G P, voxels that each mix the features with random weights and have white noise of
+    variance v are expected to have the correlation and the cosine distance
+    1 - H_ij / sqrt((H_ii + v) (H_jj + v)), and a Euclidean distance in proportion to
+    sqrt(H_ii + H_jj + 2 v - 2 H_ij). The larger v, the nearer that is to a line in H_ij.
 
     Parameters
     ----------
@@ -99,19 +114,25 @@ def followers_columns(gram: Floats, basis: Floats, pairs: PairSet, brain: Dissim
     Returns
     -------
     Floats
-        Shape (2, n_pairs), float32, in the order of ``pairs``: the distance, and -H in units of its
-        largest variance; zeros where the regression leaves nothing of the features.
+        Shape (`N_FOLLOWERS`, n_pairs), float32, in the order of ``pairs``: without noise, and with
+        noise that is much larger than the features; zeros where the regression leaves nothing of
+        these.
     """
     denoised = residual_gram(gram, basis)
     variance = np.diag(denoised).copy()
     above_rounding = variance > FLOAT32_NOISE * np.abs(gram).max()
     if not above_rounding.any():
-        return np.zeros((2, pairs.n_pairs), np.float32)
-    if brain == "euclidean":
-        distance = np.sqrt(np.maximum(variance[:, None] + variance - 2 * denoised, 0.0))
-    else:
-        scale = np.where(above_rounding, variance, np.inf) ** -0.5
-        distance = 1.0 - denoised * scale[:, None] * scale
-    unit = denoised / -variance.max()
-    columns: Floats = np.stack([distance[pairs.places], unit[pairs.places]]).astype(np.float32)
-    return columns
+        return np.zeros((N_FOLLOWERS, pairs.n_pairs), np.float32)
+    first, second = pairs.places
+    inner = denoised[first, second]
+    columns = []
+    for noise in _NOISE:
+        own = variance + noise * variance.mean()
+        if brain == "euclidean":
+            columns.append(np.sqrt(np.maximum(own[first] + own[second] - 2 * inner, 0.0)))
+        else:
+            scale = np.where(above_rounding, own, np.inf) ** -0.5
+            columns.append(-inner * scale[first] * scale[second])
+    followers: Floats = np.array(columns)
+    followers /= np.abs(followers).max(axis=1, keepdims=True)
+    return followers.astype(np.float32)

@@ -7,7 +7,8 @@ import pytest
 from test_shifts import shifted
 
 from bidsapp.rsa.controlled import controlled_unique
-from bidsapp.rsa.controlled_run import ControlledRun, controlled_run
+from bidsapp.rsa.controlled_run import ControlledRun, Removed, controlled_run
+from bidsapp.rsa.expected_noise import noise_template, remove_noise_template
 from bidsapp.rsa.gram import run_products
 from bidsapp.rsa.pairs import lagged_pairs
 from bidsapp.rsa.rdm import correlation_distance, euclidean_distance, rdm_with_moments
@@ -38,9 +39,10 @@ def one_run(rng, n, mixing):
     voxels = np.stack([0.6 * first[0] @ m + rng.normal(size=(n, 30)) for m in mixing])
     voxels[:, pairs.kept] -= basis @ (basis.T @ voxels[:, pairs.kept])
     targets = np.array([correlation_distance(v) for v in voxels])
-    return controlled_run(
-        np.array(rdms), ["correlation"] * P, moments, targets, pairs, basis, "correlation"
-    )
+    template = noise_template(pairs, basis, 0.4, "correlation")
+    remove_noise_template(targets, pairs, template)
+    removed = Removed(basis, template.astype(np.float32), "correlation")
+    return controlled_run(np.array(rdms), ["correlation"] * P, moments, targets, pairs, removed)
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def in_order(run):
 
 def own_columns(model):
     layers = np.arange(P)[MODELS[model]]
-    return np.concatenate([layers, P + layers, 2 * P + layers])
+    return np.concatenate([P + layers, 2 * P + layers, 3 * P + layers])
 
 
 def by_the_engine(runs, targets, control, target):
@@ -137,7 +139,7 @@ def test_run_that_a_participant_lacks_is_as_if_it_were_not_there(runs):
     nothing = lagged_pairs(40, 8, defined=np.zeros(40, bool))
     empty = ControlledRun(
         nothing,
-        np.zeros((3 * P, 0), np.float32),
+        np.zeros((4 * P, 0), np.float32),
         np.zeros(P, bool),
         np.zeros((2, 0), np.float32),
     )
@@ -148,7 +150,7 @@ def test_run_that_a_participant_lacks_is_as_if_it_were_not_there(runs):
 
 def test_copy_of_the_control_adds_nothing_at_any_draw(runs):
     copies = [
-        replace(run, columns=np.vstack([run.columns[[0, 1, 0, 1]], *[run.columns[4:8]] * 2]))
+        replace(run, columns=np.vstack([run.columns[[0, 1, 0, 1]]] * 2 + [run.columns[8:]]))
         for run in runs
     ]
     models = {"two": slice(0, 2), "copy": slice(2, 4)}
@@ -178,27 +180,39 @@ def test_further_columns_are_those_of_a_brain_that_follows_the_features(brain, d
     basis = np.linalg.qr(basis_of(n)[pairs.kept])[0]
     features = rng.normal(size=(n, 6))
     rdm, moments = rdm_with_moments(features, model)
-    if model == "correlation":
-        features = features - features.mean(axis=1, keepdims=True)
     denoised = features[pairs.kept] - basis @ (basis.T @ features[pairs.kept])
     voxels = np.zeros((n, 20000))
     voxels[pairs.kept] = denoised @ rng.normal(size=(6, 20000))
-    given = (rdm[None], [model], [moments], distance(voxels)[None], pairs, basis, brain)
-    run = controlled_run(*given)
+    nothing = Removed(basis, np.zeros(pairs.n_pairs, np.float32), brain)
+    targets = distance(voxels)[None]
+    run = controlled_run(rdm[None], [model], [moments], targets, pairs, nothing)
     assert run.known.all()
-    strong, weak = run.columns[1:].astype(float)
+    plain, strong, weak = run.columns[1:].astype(float)
+    np.testing.assert_allclose(plain, run.columns[0])
     size = run.pairs.n_pairs
     assert strong @ run.targets[0] / size > 0.999
-    gram = -(denoised @ denoised.T)[pairs.places]
+    whole = denoised @ denoised.T
+    gram = -2 * whole[pairs.places]
+    if brain == "euclidean":
+        gram += (np.diag(whole)[:, None] + np.diag(whole))[pairs.places]
     for lag in set(pairs.lag.tolist()):
         gram[pairs.lag == lag] -= gram[pairs.lag == lag].mean()
-    assert weak @ (gram / gram.std()) / size == pytest.approx(1, abs=1e-5)
+    assert weak @ (gram / gram.std()) / size == pytest.approx(1, abs=1e-3)
+
+
+def test_what_was_taken_out_of_the_brain_is_taken_out_of_the_control(runs):
+    for run in runs:
+        basis = basis_of(run.pairs.n_volumes)[run.pairs.kept]
+        template = noise_template(run.pairs, np.linalg.qr(basis)[0], 0.4, "correlation")
+        np.testing.assert_allclose(run.columns[P:] @ template, 0, atol=1e-4)
+        assert np.abs(run.columns[:P] @ template).max() > 0.1  # targets are as they were
 
 
 def test_features_without_moments_are_unknown():
     rng = np.random.default_rng(0)
     pairs = lagged_pairs(40, 5)
     rdm = correlation_distance(rng.normal(size=(40, 6)))[None]
-    run = controlled_run(rdm, ["correlation"], [None], rdm, pairs, basis_of(40), "correlation")
+    removed = Removed(basis_of(40), np.zeros(pairs.n_pairs, np.float32), "correlation")
+    run = controlled_run(rdm, ["correlation"], [None], rdm, pairs, removed)
     assert not run.known.any()
     assert not run.columns[1:].any()
