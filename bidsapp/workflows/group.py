@@ -122,7 +122,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     -------
     nipype workflow
         All RDM files → each region against shifted models → statistics, and tables of quality →
-        published tables; participants' comparators → theirs.
+        published tables; participants' comparators and all RDM files → theirs.
 
     Raises
     ------
@@ -165,12 +165,12 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     if compared:
         comparators = make_step(
             GroupComparators(
-                analysis=analysis.model_dump(mode="json"),
+                **study,
+                participants=list(compared),
                 tables=[str(path) for path in compared.values()],
-                seed=settings.random_seed,
             ),
             "comparators",
-            1,
+            max(1.0, sizes.statistics_gb),
             n_procs,
         )
         publish(workflow, [comparators], "publish_comparators", settings)
