@@ -1,6 +1,7 @@
 """Comparators at a run's full size: milliseconds of one core for a layer and a region.
 
 450 volumes, 12 layers, 22 regions; tau-a, which goes through pairs of RDMs one by one, with fewer.
+Ceilings are of one region of 15 participants.
 """
 
 from time import process_time
@@ -10,9 +11,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from bidsapp.analysis.part import Comparator
+from bidsapp.rsa.comparator_ceilings import noise_ceilings
 from bidsapp.rsa.comparators import compare
 
-VOLUMES, LAYERS, REGIONS = 450, 12, 22
+VOLUMES, LAYERS, REGIONS, PARTICIPANTS = 450, 12, 22, 15
 
 
 def run() -> dict[str, float]:
@@ -28,4 +30,7 @@ def run() -> dict[str, float]:
             compare(method, layers, few)
             seconds = (process_time() - start) / (LAYERS * len(few))
             found[f"comparator_{method}_ms"] = 1000 * seconds
+            start = process_time()
+            noise_ceilings(method, regions[:PARTICIPANTS])
+            found[f"comparator_ceiling_{method}_ms"] = 1000 * (process_time() - start)
     return found

@@ -1,22 +1,20 @@
 """RDM files: one a run, with one RDM a region or a layer, in the field's own container."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Floats
 from bidsapp.dataset.film_coverage import FilmCoverage, read_film_coverage, rounded
+from bidsapp.dataset.rdm_file import Kind, RDMFile, check_rdms
 from bidsapp.dataset.textfiles import read_json, sidecar, write_json
-from bidsapp.errors import InputError
+from bidsapp.errors import InputError, reason
 from bidsapp.files import whole_file
 from bidsapp.rsa.rdm import UnitMoments
-
-Kind = Literal["region", "layer"]
 
 # Beside what rsatoolbox reads: its own descriptors of an RDM are not to be arrays.
 _MOMENTS = "unit_moments"
@@ -26,39 +24,13 @@ _MOMENTS_DESCRIPTION = (
     "sqrt(n_units)"
 )
 
+_UNREADABLE = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)  # h5py's
+
 _MEASURES: dict[Dissimilarity, str] = {
     "correlation": "1 minus the Pearson correlation of the patterns of two volumes",
     "euclidean": "Euclidean distance between the patterns of two volumes",
     "cosine": "1 minus the cosine between the patterns of two volumes",
 }
-
-
-@dataclass(frozen=True)
-class RDMFile:
-    """What an RDM file holds.
-
-    Attributes
-    ----------
-    rdms
-        float32, (k, n_pairs): upper triangles, row by row; NaN where a volume is undefined.
-    names
-        The k regions or layers.
-    onsets_s
-        (n_volumes,) time of each volume after the run's start, StartTime included, in seconds.
-    descriptors
-        What holds for all of them: participant, run, model, ...
-    dissimilarity
-        What the values are.
-    moments
-        Of each layer's patterns; None for regions, and for files of earlier releases.
-    """
-
-    rdms: Floats
-    names: tuple[str, ...]
-    onsets_s: Floats
-    descriptors: Mapping[str, str]
-    dissimilarity: Dissimilarity = "correlation"
-    moments: tuple[UnitMoments, ...] | None = None
 
 
 def write_rdms(
@@ -239,32 +211,43 @@ def _volumes(n_volumes: int, film: FilmCoverage | None = None) -> dict[str, obje
 
 
 def read_rdms(path: Path) -> RDMFile:
-    """Read a file of `write_rdms`.
+    """Read a file of `write_rdms`: the one way in which RDMs come from disk.
 
     Raises
     ------
     InputError
-        The file is absent, or is no RDM file.
+        The file is absent, is no RDM file, or holds what `check_rdms` refuses.
     """
     if not path.is_file():
         raise InputError(f"{path} is missing: run the stage that makes it first")
     try:
-        content = _hdf5().read_dict_hdf5(str(path))
-        container = _rsatoolbox().rdms_from_dict(content)
-        moments = _unstacked(content[_MOMENTS]) if _MOMENTS in content else None
-        kind = next(kind for kind in ("region", "layer") if kind in container.rdm_descriptors)
-        onsets_s = np.asarray(container.pattern_descriptors["onset_s"], np.float64)
-        measured = next(name for name in _MEASURES if name == container.dissimilarity_measure)
-    except (OSError, KeyError, ValueError, StopIteration) as error:
-        raise InputError(f"{path} is no RDM file of this app: delete it and run again") from error
-    return RDMFile(
-        rdms=np.asarray(container.dissimilarities, np.float32),
-        names=tuple(str(name) for name in container.rdm_descriptors[kind]),
-        onsets_s=onsets_s,
-        descriptors={key: str(value) for key, value in container.descriptors.items()},
+        file, kind = _content(_hdf5().read_dict_hdf5(str(path)))
+    except _UNREADABLE as error:
+        raise InputError(
+            f"{path} is no RDM file of this app ({reason(error)}): delete it and run the level "
+            "that makes it again"
+        ) from error
+    check_rdms(path, file, kind)
+    return file
+
+
+def _content(content: Mapping[str, Any]) -> tuple[RDMFile, Kind]:
+    """Take what is needed out of the dictionary that rsatoolbox makes of a file."""
+    kinds: tuple[Kind, ...] = ("region", "layer")
+    named = content["rdm_descriptors"]
+    kind = next((kind for kind in kinds if kind in named), None)
+    measured = next((name for name in _MEASURES if name == content["dissimilarity_measure"]), None)
+    if kind is None or measured is None:
+        raise ValueError("it names neither regions nor layers, or an unknown dissimilarity")
+    file = RDMFile(
+        rdms=np.asarray(content["dissimilarities"], np.float32),
+        names=tuple(str(name) for name in named[kind]),
+        onsets_s=np.asarray(content["pattern_descriptors"]["onset_s"], np.float64),
+        descriptors={key: str(value) for key, value in content["descriptors"].items()},
         dissimilarity=measured,
-        moments=moments,
+        moments=_unstacked(content[_MOMENTS]) if _MOMENTS in content else None,
     )
+    return file, kind
 
 
 def _stacked(moments: Sequence[UnitMoments]) -> dict[str, np.ndarray]:

@@ -121,6 +121,7 @@ class BrainRDMs(SimpleInterface):
                 "VolumesFittedExactly": np.flatnonzero(in_robust & ~design.censored & ~used),
                 "Regions": _described_in_robust(patterns.robust, lag1_r),
                 "NoiseRemoved": _NOISE_REMOVED,
+                "NonNegative": "Values may be negative, since expected noise was regressed out",
             },
             ROBUST_RDMS,
         )

@@ -26,7 +26,7 @@ from bidsapp.interfaces.film_volumes import robust_volumes, volumes_from_plain
 from bidsapp.interfaces.masks import load_masks, read_mask
 from bidsapp.interfaces.patterns import denoised
 from bidsapp.interfaces.staging import staged_tree
-from bidsapp.interfaces.study import check_clock
+from bidsapp.interfaces.study import check_clock, read_models
 from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.searchlight import Sphering, VoxelRun, searchlight
 from bidsapp.tables.scores import layer_columns
@@ -119,7 +119,7 @@ class SearchlightMaps(SimpleInterface):
         series = patterns.series[_BRAIN]
         some = series[:, :: max(1, series.shape[1] // _SAMPLED)]
         paths = [Path(path) for path in inputs.model_rdms[name]]
-        files = [read_rdms(path) for path in paths]
+        files = read_models(paths, len(volumes["covered"]))
         models = np.concatenate([file.rdms for file in files])
         n_volumes = n_volumes_of(models.shape[1])
         onsets = np.arange(len(design.matrix)) * inputs.repetition_time + inputs.start_time[name]

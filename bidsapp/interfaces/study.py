@@ -141,13 +141,12 @@ class Study:
         )
 
     def _models(self, run: str) -> tuple[list[RDMFile], tuple[Path, Floats]]:
-        """Read a run's model RDMs, all on one clock: that of the first file."""
+        """Read a run's model RDMs; also give the first file, and its clock."""
         paths = [Path(path) for path in self._model_files[run]]
-        files = [read_rdms(path) for path in paths]
-        clock = paths[0], files[0].onsets_s
-        for path, file in zip(paths[1:], files[1:], strict=True):
-            check_clock(path, file.onsets_s, *clock)
-        return files, clock
+        files = read_models(paths, len(self._film_volumes[run]["covered"]))
+        for path, file, layers in zip(paths, files, self.layers.values(), strict=True):
+            check_layers(path, file.names, layers)
+        return files, (paths[0], files[0].onsets_s)
 
     def _targets(
         self,
@@ -179,6 +178,47 @@ class Study:
             for name in self.analysis.region_names
         ]
         return np.asarray(rows, np.float32)
+
+
+def read_models(paths: Sequence[Path], n_volumes: int) -> list[RDMFile]:
+    """Read the RDMs of one run's models, which must be of the same volumes.
+
+    Parameters
+    ----------
+    paths
+        One file a model.
+    n_volumes
+        Of the run, by the models' sidecars.
+
+    Raises
+    ------
+    InputError
+        A file has another number of volumes, or another clock than the first.
+    """
+    files = [read_rdms(path) for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if len(file.onsets_s) != n_volumes:
+            raise InputError(
+                f"{path} has {len(file.onsets_s)} volumes, and the run has {n_volumes} by the "
+                "sidecars of its model RDMs: delete the file and run the stimulus level again"
+            )
+        check_clock(path, file.onsets_s, paths[0], files[0].onsets_s)
+    return files
+
+
+def check_layers(path: Path, names: Sequence[str], layers: Sequence[str]) -> None:
+    """Make sure that a model's RDMs are of the layers of its first run, in their order.
+
+    Raises
+    ------
+    InputError
+        They are of others.
+    """
+    if tuple(names) != tuple(layers):
+        raise InputError(
+            f"{path} has the layers {', '.join(names)}, where the model's first run has "
+            f"{', '.join(layers)}: delete the RDMs of this model and run the stimulus level again"
+        )
 
 
 def check_clock(path: Path, onsets_s: Floats, model: Path, model_onsets_s: Floats) -> None:

@@ -11,6 +11,8 @@ from bidsapp.reports.blocks import Album
 from bidsapp.reports.page import Block, Notes, Table, Text, cell
 from bidsapp.reports.slices import Volume, map_slices
 
+CEILINGS = {"ceiling_upper": "upper", "ceiling_lower": "lower"}
+
 
 def comparator_tables(
     analysis: Analysis, table: pd.DataFrame, value: str, source: str
@@ -20,7 +22,8 @@ def comparator_tables(
     Parameters
     ----------
     table
-        ``mode method roi model layer`` and values, one row each, and ``note``.
+        ``mode method roi model layer`` and values, one row each, and ``note``; of a group also
+        ``ceiling_lower ceiling_upper``, which make the last two rows of each table.
     value
         Column of the values.
     source
@@ -31,9 +34,15 @@ def comparator_tables(
         if "replicate" in analysis.modes
         else ""
     )
+    ceilings = (
+        " Noise ceilings are the mean similarity, by the same method, of a participant's RDM with "
+        "the pooled RDM of the others (lower) and of all (upper)."
+        if CEILINGS.keys() <= set(table)
+        else ""
+    )
     yield Text(
         "RDMs of single layers, and the prediction from all layers of a model, compared with each "
-        f"region's RDM otherwise than by regression.{inflated}"
+        f"region's RDM otherwise than by regression.{ceilings}{inflated}"
     )
     lacking = []
     for (mode, method), rows in table.groupby(["mode", "method"], sort=False):
@@ -49,9 +58,12 @@ def comparator_tables(
         regions = [name for name in analysis.region_names if name in grid]
         yield Table(
             header=("model", "layer", *regions),
-            rows=tuple(
-                (*map(str, key), *(cell(float(number)) for number in numbers))
-                for key, numbers in zip(grid.index, grid[regions].to_numpy(float), strict=True)
+            rows=(
+                *(
+                    (*map(str, key), *(cell(float(number)) for number in numbers))
+                    for key, numbers in zip(grid.index, grid[regions].to_numpy(float), strict=True)
+                ),
+                *_ceiling_rows(rows, regions),
             ),
             caption=f"{method}, mode {mode}",
             source=source,
@@ -59,6 +71,15 @@ def comparator_tables(
         )
     if lacking:
         yield Notes(tuple(lacking))
+
+
+def _ceiling_rows(rows: pd.DataFrame, regions: list[str]) -> Iterator[tuple[str, ...]]:
+    """Return a row a ceiling, where there are any; a region has the same in all rows that do."""
+    of_region = rows.groupby("roi", sort=False)
+    for column, which in CEILINGS.items():
+        if column in rows:
+            numbers = of_region[column].first().reindex(regions)
+            yield ("noise ceiling", which, *(cell(float(number)) for number in numbers))
 
 
 def mean_comparators(table: pd.DataFrame) -> pd.DataFrame:

@@ -20,6 +20,7 @@ from bidsapp.reports.blocks import (
     similarity_blocks,
 )
 from bidsapp.reports.choices import choice_blocks
+from bidsapp.reports.extras import CEILINGS as COMPARATOR_CEILINGS
 from bidsapp.reports.extras import comparator_tables
 from bidsapp.reports.facts import RunFacts
 from bidsapp.reports.figures import ERROR_BARS, lag_curve
@@ -229,7 +230,8 @@ class _Page:
 
     def comparators(self) -> Iterator[Block]:
         path = self.outputs.group_path("comparators")
-        table = read_columns(path, ("mode", "method", "roi", "model", "layer", "r_mean", "note"))
+        names = ("mode", "method", "roi", "model", "layer", "r_mean", *COMPARATOR_CEILINGS, "note")
+        table = read_columns(path, names)
         source = self.album.relative(path)
         yield from comparator_tables(self.outputs.analysis, table, "r_mean", source)
 

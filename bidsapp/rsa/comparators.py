@@ -16,7 +16,7 @@ from bidsapp.rsa.pairs import PairSet
 
 What = Literal["layer", "prediction"]
 
-_RSATOOLBOX: dict[Comparator, str] = {
+RSATOOLBOX: dict[Comparator, str] = {
     "pearson": "corr",
     "spearman": "spearman",
     "rho-a": "rho-a",
@@ -24,6 +24,7 @@ _RSATOOLBOX: dict[Comparator, str] = {
     "cosine": "cosine",
     "whitened": "corr_cov",
 }
+"""rsatoolbox's names of the methods that it has."""
 _WHOLE: tuple[Comparator, ...] = ("whitened", "cka", "cka-debiased")  # need every pair of volumes
 _HEED_ZERO: tuple[Comparator, ...] = ("cosine", "cka", "cka-debiased")
 _NEVER_NEGATIVE: tuple[Comparator, ...] = ("cosine", "cka")  # on raw dissimilarities
@@ -116,5 +117,5 @@ def compare(
             centred_kernels(x, x_dissimilarity, debiased=debiased),
             centred_kernels(y, y_dissimilarity, debiased=debiased),
         )
-    found: Floats = np.asarray(rsatoolbox_compare(x, y, method=_RSATOOLBOX[method]))
+    found: Floats = np.asarray(rsatoolbox_compare(x, y, method=RSATOOLBOX[method]))
     return found

@@ -149,7 +149,7 @@ def run_products(
         A column has values that are not finite among the pairs.
     """
     p, shape = len(models), targets.shape[:2]
-    columns = prepare((models, _flat(targets)), pairs, preparation)
+    columns = _prepared(models, targets, pairs, preparation, run)
     least = 0.0 if preparation == "lag-centred" else _BIN_NOISE
     return _correlations(_sums(columns.values, p, shape), columns, pairs, run, least=least)
 
@@ -180,7 +180,7 @@ def lag_products(
         In the order of ``min_lags``. A least lag of 0 gives what `run_products` gives.
     """
     p, shape = len(models), targets.shape[:2]
-    columns = prepare((models, _flat(targets)), pairs, "centred")
+    columns = _prepared(models, targets, pairs, "centred", run)
     lags = sorted({0, *min_lags})
     bins = [
         _sums(columns.values[:, _between(pairs.lag, bounds)], p, shape)
@@ -191,6 +191,16 @@ def lag_products(
     return tuple(
         _correlations(tails[lag], columns, pairs, run, explained.get(lag)) for lag in min_lags
     )
+
+
+def _prepared(
+    models: Floats, targets: Floats, pairs: PairSet, preparation: Preparation, run: str
+) -> Columns:
+    """Prepare the columns of layers, then of targets; an error names the run."""
+    try:
+        return prepare((models, _flat(targets)), pairs, preparation)
+    except ValueError as error:
+        raise ValueError(f"run {run}: {error}") from error
 
 
 def _flat(targets: Floats) -> Floats:

@@ -22,8 +22,15 @@ from bidsapp.tables.scores import layer_columns, runs_of
 
 ALL_LAYERS = "all layers"
 """What the column ``layer`` holds for the prediction of a region's RDM from a whole model."""
-_FEWEST_PAIRS = 6  # those of four volumes, which debiased CKA needs
+FEWEST_PAIRS = 6
+"""Those of four volumes, which debiased CKA needs."""
 _KEYS = ["mode", "method", "roi", "model", "layer"]
+
+
+def compared_regions(analysis: Analysis) -> list[str]:
+    """Name the regions that are compared, in the order of the analysis."""
+    chosen = analysis.comparators.regions or analysis.region_names
+    return [name for name in analysis.region_names if name in chosen]
 
 
 def participant_comparators(
@@ -63,6 +70,7 @@ def participant_comparators(
 
 def group_comparators(
     participants: Sequence[pd.DataFrame],
+    ceilings: pd.DataFrame,
     region_sets: Mapping[str, Sequence[str]],
     seed: int,
 ) -> pd.DataFrame:
@@ -72,6 +80,9 @@ def group_comparators(
     ----------
     participants
         Results of `participant_comparators`, one a participant.
+    ceilings
+        Of the same participants, see `bidsapp.tables.comparator_ceilings`; given to every row of
+        their mode, method and region that the method is applied to.
     region_sets
         Families for the correction of p: one mode and method, all regions of a set.
     seed
@@ -80,12 +91,14 @@ def group_comparators(
     Returns
     -------
     pandas.DataFrame
-        mode, method, roi, model, layer, n, r_mean, r_sd, t, df, p, p_bonferroni, q_fdr, p_signflip,
-        note. Tests are of Fisher's z, against zero, for methods that can be negative.
+        mode, method, roi, model, layer, n, r_mean, r_sd, ceiling_lower, ceiling_upper, t, df, p,
+        p_bonferroni, q_fdr, p_signflip, note. Tests are of Fisher's z, against zero, for methods
+        that can be negative.
     """
     means = [table.groupby(_KEYS, sort=False)["r"].mean() for table in participants]
     wide = pd.concat(means, axis=1, keys=range(len(means)))
     said = pd.concat(participants).groupby(_KEYS, sort=False)["note"].agg(_common_note)
+    known = ceilings.set_index(["mode", "method", "roi"])
     parts = []
     for _, rows in wide.groupby(level=["mode", "method"], sort=False):
         r = rows.to_numpy(np.float64)
@@ -97,22 +110,34 @@ def group_comparators(
         table["n"] = np.isfinite(r).sum(axis=1)
         table["r_mean"], table["r_sd"] = inference.finite_mean(r, 1), inference.finite_sd(r, 1)
         add_tests(table, test, z, families_of(table["roi"], region_sets), 1, seed)
-        shared = said.loc[rows.index]
+        of_region = known.reindex(pd.MultiIndex.from_frame(table[["mode", "method", "roi"]]))
+        applied = [_applied(method, mode, layer) for layer in table["layer"]]
+        for bound in ("ceiling_lower", "ceiling_upper"):
+            table[bound] = np.where(applied, of_region[bound], np.nan)
+        shared, lacking = said.loc[rows.index], of_region["note"].fillna("")
         table["note"] = [
-            notes.joined(_group_notes(note, n, method, mode))
-            for note, n in zip(shared, table["n"], strict=True)
+            notes.joined(_group_notes(note, n, method, mode, no_ceilings))
+            for note, n, no_ceilings in zip(shared, table["n"], lacking, strict=True)
         ]
         parts.append(table)
     return pd.concat(parts, ignore_index=True)[list(describe("comparators"))]
 
 
-def _group_notes(shared: str, n: int, method: Comparator, mode: Mode) -> Iterator[str]:
+def _applied(method: Comparator, mode: Mode, layer: str) -> bool:
+    return problem(method, mode, "prediction" if layer == ALL_LAYERS else "layer") is None
+
+
+def _group_notes(
+    shared: str, n: int, method: Comparator, mode: Mode, no_ceilings: str
+) -> Iterator[str]:
     if shared:
         yield shared
     if n and untested(method, mode):
         yield notes.NEVER_NEGATIVE
-    elif 0 < n < 2:
+    if 0 < n < 2:
         yield notes.TOO_FEW_PARTICIPANTS
+    elif n and no_ceilings:
+        yield no_ceilings
 
 
 def _common_note(of_rows: "pd.Series[str]") -> str:
@@ -137,8 +162,7 @@ class _Plan:
 
     @property
     def regions(self) -> list[str]:
-        chosen = self.analysis.comparators.regions or self.analysis.region_names
-        return [name for name in self.analysis.region_names if name in chosen]
+        return compared_regions(self.analysis)
 
     def weights(self, runs: Iterable[RunRDMs]) -> dict[Mode, tuple[Floats, ...]]:
         """Fit every model with each run left out: mode to (R, 1, n_runs, p) of each model.
@@ -165,7 +189,7 @@ class _Plan:
         targets = run.targets_of(mode)[:, 0]
         (defined,) = run.defined()[mode]
         pairs = mode_pairs(run, mode, self.analysis.robust.min_lag_s, defined)
-        short = pairs.n_pairs < _FEWEST_PAIRS
+        short = pairs.n_pairs < FEWEST_PAIRS
         there = np.flatnonzero(np.isfinite(targets[place]).any(axis=1) & (not short))
         target, flat = columns(targets[place][there], pairs, mode)
         there, target = there[~flat], target[~flat]

@@ -122,7 +122,8 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     -------
     nipype workflow
         All RDM files → each run's products with shifted models → each region's scores → statistics,
-        and tables of quality → published tables; participants' comparators → theirs.
+        and tables of quality → published tables; participants' comparators and all RDM files →
+        theirs.
 
     Raises
     ------
@@ -176,12 +177,13 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
     if compared:
         comparators = make_step(
             GroupComparators(
-                analysis=analysis.model_dump(mode="json"),
+                **study,
+                participants=list(compared),
                 tables=[str(path) for path in compared.values()],
                 seed=seed,
             ),
             "comparators",
-            1,
+            max(1.0, sizes.statistics_gb),
             n_procs,
         )
         publish(workflow, [comparators], "publish_comparators", settings)

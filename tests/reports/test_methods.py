@@ -112,11 +112,13 @@ def test_what_is_asked_for_besides_is_described(paper: Analysis) -> None:
         "Kendall's tau-a, the whitened correlation (Diedrichsen et al., 2021) and", "fit nnls",
         "rsatoolbox 0.3.2", "Spheres of 6 mm round every third voxel a side of the participant's "
         "regions", "resnet18-imagenet and resnet18-imagenet conv1", "Song, L., Smola",
+        "dissimilarities pooled as suits it",
     ):  # fmt: skip
         assert part in text, part
     plain = methods_text(paper, VERSIONS)
     assert "Spheres" not in plain
     assert "tau-a" not in plain
+    assert "pooled" not in plain
 
 
 def test_bars_and_another_rate_are_told(paper: Analysis) -> None:

@@ -334,6 +334,22 @@ def test_comparators_have_a_row_for_each_layer_that_a_model_has(made_up) -> None
     ]  # fmt: skip
 
 
+def test_ceilings_of_comparators_are_the_last_rows_of_their_tables(made_up) -> None:
+    rows = [
+        ("replicate", "cosine", region, "pixels", layer, 0.5, low, 0.75, None)
+        for layer, low in (("all layers", float("nan")), ("pixels", 0.25))
+        for region in ("FFA", "V1v")
+    ]
+    columns = ["mode", "method", "roi", "model", "layer", "r_mean", "ceiling_lower",
+               "ceiling_upper", "note"]  # fmt: skip
+    table = pd.DataFrame(rows, columns=columns)
+    said, shown = comparator_tables(made_up.analysis, table, "r_mean", "x.tsv")
+    assert "Noise ceilings are" in said.text
+    assert shown.rows[-2:] == (
+        ("noise ceiling", "upper", "0.750", "0.750"), ("noise ceiling", "lower", "0.250", "0.250"),
+    )  # fmt: skip
+
+
 def test_lines_say_what_robust_keeps_of_runs_that_it_has_something_of(lean, facts) -> None:
     lean.write()
     path, *others = lean.tree.root.glob("sub-01/**/*_desc-roisrobust_relmat.h5")

@@ -161,7 +161,7 @@ def test_missing_targets_say_nothing_about_volumes(gappy_runs):
 
 def test_undefined_pairs_are_refused(gappy_runs):
     run = gappy_runs[0]
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="run 1: an RDM has values that are not finite"):
         run_products(run.models, run.targets, all_pairs(40), "centred", "1")
 
 

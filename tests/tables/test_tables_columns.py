@@ -41,7 +41,8 @@ DESIGN = {
     ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",
     ("participant", "comparators"): "mode method roi model layer run r n_pairs n_volumes note",
     ("group", "comparators"): (
-        "mode method roi model layer n r_mean r_sd t df p p_bonferroni q_fdr p_signflip note"
+        "mode method roi model layer n r_mean r_sd ceiling_lower ceiling_upper t df p p_bonferroni "
+        "q_fdr p_signflip note"
     ),
     ("group", "framepairs"): ("mode component sign rank run onset_a onset_b film_a film_b loading"),
     ("group", "split"): "mode roi model r2_part note",

@@ -8,12 +8,15 @@ from gaps import undefine
 from scipy import stats
 
 from bidsapp.analysis.spec import Comparators, changed
+from bidsapp.rsa.comparators import columns
+from bidsapp.rsa.modes import mode_pairs
 from bidsapp.rsa.pairs import all_pairs
 from bidsapp.rsa.rdm import n_volumes_of
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
+from bidsapp.tables.comparator_ceilings import comparator_ceilings
 from bidsapp.tables.comparators import ALL_LAYERS, group_comparators, participant_comparators
 
 LAYERS = {"good": ("first", "second"), "bad": ("only",)}
@@ -187,7 +190,7 @@ def few_methods(analysis):
 def test_group_by_hand(runs, chosen):
     chosen = few_methods(chosen)
     tables = [of_one(runs, s, chosen) for s in range(5)]
-    table = group_comparators(tables, SETS, seed=1)
+    table = group_comparators(tables, comparator_ceilings(runs, chosen), SETS, seed=1)
     assert list(table) == list(describe("comparators"))
     assert not table.duplicated(KEYS).any()
     of_each = pd.concat(
@@ -224,8 +227,93 @@ def test_group_of_tables_that_differ(runs, chosen):
     """A participant who lacks a region or run counts where it is there."""
     first, second = (of_one(runs, s, few_methods(chosen)) for s in range(2))
     second.loc[second["roi"] == "FFA", "r"] = np.nan
-    table = group_comparators([first, second], SETS, seed=1)
+    pair = [run.of(np.arange(2)) for run in runs]
+    for run in pair:
+        run.targets[0, 1] = np.nan
+    ceilings = comparator_ceilings(pair, few_methods(chosen))
+    table = group_comparators([first, second], ceilings, SETS, seed=1)
     ffa = cell(table, roi="FFA", method="spearman")
     assert set(ffa["n"]) == {1}
     assert set(ffa["note"]) == {notes.TOO_FEW_PARTICIPANTS}
+    assert ffa["ceiling_upper"].isna().all()
+    assert set(cell(table, roi="FFA", method="cosine", mode="replicate", layer="only")["note"]) == {
+        f"{notes.NEVER_NEGATIVE}; {notes.TOO_FEW_PARTICIPANTS}"
+    }
     assert set(cell(table, roi="V1v", method="spearman")["n"]) == {2}
+    assert cell(table, roi="V1v", method="spearman")["ceiling_upper"].notna().all()
+
+
+def test_ceilings_are_in_the_rows_that_the_method_is_applied_to(runs, chosen):
+    chosen = changed(chosen, comparators=Comparators(methods=METHODS, fit="ols"))
+    ceilings = comparator_ceilings(runs, chosen)
+    assert len(ceilings) == 2 * len(METHODS) * 3
+    table = group_comparators([of_one(runs, s, chosen) for s in range(5)], ceilings, SETS, seed=1)
+    bounds = table[["ceiling_lower", "ceiling_upper"]]
+    assert (bounds.isna().all(axis=1) == (table["n"] == 0)).all()
+    assert (bounds.isna().any(axis=1) == (table["n"] == 0)).all()
+    assert table.loc[table["n"] == 0, "note"].str.contains("offset|every pair").all()
+    for _, rows in table[table["n"] > 0].groupby(["mode", "method", "roi"]):
+        assert rows[["ceiling_lower", "ceiling_upper"]].drop_duplicates().shape == (1, 2)
+    shared = cell(table, roi="FFA", layer="first")
+    shared = shared[shared["n"] > 0]
+    assert (shared["ceiling_lower"] < shared["ceiling_upper"]).all()
+    assert (shared["ceiling_lower"] > 0.2).all()
+    assert (
+        cell(shared, mode="robust")["r_mean"] < cell(shared, mode="robust")["ceiling_upper"]
+    ).all()
+
+
+@pytest.mark.parametrize("mode", ["replicate", "robust"])
+def test_ceilings_by_a_plain_loop_over_runs_and_participants(runs, chosen, mode):
+    """A participant has no say where a region or run lacks, and their gaps count for the rest."""
+    chosen = changed(chosen, comparators=Comparators(methods=("spearman",), regions=("V1v",)))
+    undefine(runs[0].targets[1, 0], 4)  # of V1v, in which it counts
+    undefine(runs[0].targets[:, 4], 9)  # in a run without V1v of this participant
+    runs[0].targets[1, 4] = np.nan
+    runs[1].targets[:, 3] = np.nan
+    runs[2].targets[1, 2] = 1.0  # constant
+    (row,) = cell(comparator_ceilings(runs, chosen), mode=mode).itertuples()
+    lower, upper = (np.full((4, 5), np.nan) for _ in range(2))
+    for i, run in enumerate(runs):
+        n = n_volumes_of(run.models.shape[1])
+        there = [s for s in range(5) if np.ptp(np.nan_to_num(run.targets[1, s])) > 0]
+        defined = np.ones(n, bool)
+        defined[[4] if i == 0 else []] = False
+        pairs = mode_pairs(run, mode, chosen.robust.min_lag_s, defined)
+        prepared = {s: columns(run.targets[1, [s]], pairs, mode)[0][0] for s in there}
+        for s in there:
+            ranks = [stats.rankdata(prepared[t]) for t in there if t != s]
+            of_others = np.mean(ranks, axis=0)
+            of_all = np.mean([*ranks, stats.rankdata(prepared[s])], axis=0)
+            lower[i, s] = stats.spearmanr(of_others, prepared[s])[0]
+            upper[i, s] = stats.spearmanr(of_all, prepared[s])[0]
+    assert row.ceiling_lower == pytest.approx(np.nanmean(np.nanmean(lower, axis=0)), abs=1e-10)
+    assert row.ceiling_upper == pytest.approx(np.nanmean(np.nanmean(upper, axis=0)), abs=1e-10)
+
+
+def test_why_there_are_no_ceilings(runs, chosen):
+    chosen = changed(chosen, comparators=Comparators(methods=("spearman", "whitened")))
+    for i, run in enumerate(runs):
+        run.targets[0, np.arange(5) != i] = np.nan  # no two participants of FFA in one run
+        run.targets[1, 2:] = np.nan
+        for volume in range(n_volumes_of(run.models.shape[1])):
+            undefine(run.targets[1, int(volume < 20)], volume)  # the two of V1v share no volume
+        run.targets[2, :2] = np.nan
+    ceilings = comparator_ceilings([run.of(np.arange(4)) for run in runs], chosen)
+    expected = {"FFA": notes.NO_COMMON_RUN, "V1v": notes.FEW_COMMON_VOLUMES, "V1d": ""}
+    for roi, note in expected.items():
+        made = cell(ceilings, roi=roi, method="spearman")
+        assert set(made["note"]) == {note}
+        assert (made["ceiling_lower"].isna() == bool(note)).all()
+    (whitened,) = set(cell(ceilings, method="whitened", mode="robust")["note"])
+    assert whitened.startswith("needs every pair")
+
+
+def test_each_mode_has_ceilings_of_its_own_rdms(runs, chosen):
+    chosen = changed(chosen, comparators=Comparators(methods=("pearson",)))
+    swapped = [replace(run, robust_targets=run.targets[::-1].copy()) for run in runs]
+    own, plain = (comparator_ceilings(given, chosen) for given in (swapped, runs))
+    assert cell(own, mode="replicate").equals(cell(plain, mode="replicate"))
+    for roi, source in zip(chosen.region_names, chosen.region_names[::-1], strict=True):
+        robust, expected = cell(own, mode="robust", roi=roi), cell(plain, mode="robust", roi=source)
+        assert robust["ceiling_lower"].item() == pytest.approx(expected["ceiling_lower"].item())

@@ -12,6 +12,7 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+from h5py import File
 from tiny_study import AFFINE, RUNS, SHAPE, TR, VOLUMES, TinyStudy, read_image
 
 from bidsapp.analysis.spec import Denoise, Robust, read_analysis
@@ -124,8 +125,12 @@ def test_comparators_of_participants_and_group(outcomes):
     made = table[(table["mode"] == "robust") & (table["method"] == "spearman")]
     assert len(made) == 2 * 2 * 2
     assert set(made["n"]) == {2}
+    assert (made["ceiling_lower"] < made["ceiling_upper"]).all()
+    assert (made.groupby("roi")["ceiling_lower"].nunique() == 1).all()
     assert set(table[table["method"] == "cka"]["n"]) == {0, 2}
-    assert "Comparators" in (study.out / "group.html").read_text()
+    page = (study.out / "group.html").read_text()
+    assert "Comparators" in page
+    assert page.count("<td>noise ceiling</td>") >= 2
 
 
 @pytest.fixture
@@ -144,6 +149,19 @@ def test_old_comparators_do_not_pass_for_new_and_the_page_says_who_lacks_them(co
     page = (copied.out / "group.html").read_text()
     assert "sub-02: its comparators are missing" in page
     assert "sub-01: its comparators are missing" not in page
+
+
+def test_an_rdm_file_with_a_fault_is_named(copied, caplog):
+    path = sorted(folder(copied, "02").glob("*_desc-roisrobust_relmat.h5"))[1]
+    with File(path, "r+") as file:
+        rdm = file["dissimilarities"]
+        values = rdm[1]
+        values[np.flatnonzero(np.isfinite(values))[3]] = np.nan
+        rdm[1] = values
+    assert run(copied, "group") == 1
+    said = caplog.text
+    assert f"{path} (participant 02, run 2): the RDM of the region " in said
+    assert "run the participant level for sub-02 again" in said
 
 
 def test_no_old_page_or_table_is_left_when_statistics_fail(copied, monkeypatch):

@@ -136,6 +136,16 @@ def statistics(analysis: Analysis, n_participants: int | None) -> str:
         "ceilings are the mean correlation of a participant's dissimilarities with those of each "
         "other participant (as in the paper), and the correlation with the mean of the others "
         f"(lower) and of all participants (upper; {cite('ceiling')})."
+        f"{_comparator_ceilings(analysis)}"
+    )
+
+
+def _comparator_ceilings(analysis: Analysis) -> str:
+    if not analysis.comparators.methods:
+        return ""
+    return (
+        " Those of the other comparisons are the same with the comparison in place of the "
+        "correlation, the others' and all participants' dissimilarities pooled as suits it."
     )
 
 
