@@ -253,7 +253,7 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, sep="\t", index=False, float_format="%.4f")
     shares = table.pivot_table("p_null", ["case", "columns"], "target", sort=False)
-    sys.stdout.write(f"{shares.to_markdown(floatfmt='.3f')}\n")
+    sys.stdout.write(f"{shares.round(3).to_string()}\n")
 
 
 if __name__ == "__main__":

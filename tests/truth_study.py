@@ -125,7 +125,6 @@ def compare_again(study: Study, output_dir: Path, swapped: Mapping[str, str]) ->
             brain_rdms={run: {label: str(files[label])} for run, files in brains.items()},
             robust_rdms={run: {label: str(files[label])} for run, files in robust.items()},
             film_volumes=film_volumes(study),
-            nuisance={},
             repetition_time=REPETITION_TIME,
             entities=_movie(label),
         )

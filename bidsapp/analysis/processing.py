@@ -143,11 +143,12 @@ Draws = Annotated[int, Field(ge=0), AfterValidator(_enough)]
 
 
 class NullDraws(Part):
-    """How often models are shifted for ``p_null`` of each fit; 0 for never."""
+    """How often models are shifted for ``p_null`` of each fit and of unique; 0 for never."""
 
     ols: Draws = 1000
     nnls: Draws = 200
     ridge: Draws = 1000
+    unique: Draws = 1000
 
 
 class Statistics(Part):

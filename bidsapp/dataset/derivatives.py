@@ -12,7 +12,7 @@ from bidsapp.analysis.spec import Analysis, Dissimilarity
 from bidsapp.dataset.description import ROBUST_RDMS, SourceDataset, describe
 from bidsapp.dataset.film_coverage import FilmCoverage, read_film_coverage
 from bidsapp.dataset.images import STANDARD_SPACES, write_image, write_segmentation
-from bidsapp.dataset.rdm_file import RDMFile
+from bidsapp.dataset.rdm_file import NoiseRemoved, RDMFile
 from bidsapp.dataset.rdms import (
     read_rdms,
     update_film_coverage,
@@ -32,6 +32,7 @@ __all__ = [
     "ROBUST_RDMS",
     "STANDARD_SPACES",
     "FilmCoverage",
+    "NoiseRemoved",
     "OutputTree",
     "RDMFile",
     "SourceDataset",

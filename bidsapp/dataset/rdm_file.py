@@ -25,6 +25,24 @@ _LARGEST: Mapping[Dissimilarity, float] = {
 
 
 @dataclass(frozen=True)
+class NoiseRemoved:
+    """What was taken out of a participant's regions in one run, for their RDMs of the robust mode.
+
+    Attributes
+    ----------
+    basis
+        Shape (n_volumes, rank): orthonormal basis of the nuisance regressors; NaN in the rows of
+        volumes that took no part.
+    lag1_r
+        Shape (k,): autocorrelation at a lag of one volume that each region's noise was taken to
+        have, for the RDM that was regressed out; NaN for a region without one.
+    """
+
+    basis: Floats
+    lag1_r: Floats
+
+
+@dataclass(frozen=True)
 class RDMFile:
     """What an RDM file holds.
 
@@ -42,6 +60,8 @@ class RDMFile:
         What the values are.
     moments
         Of each layer's patterns; None for regions, and for files of earlier releases.
+    noise_removed
+        Of regions in the robust mode; None for others.
     """
 
     rdms: Floats
@@ -50,6 +70,7 @@ class RDMFile:
     descriptors: Mapping[str, str]
     dissimilarity: Dissimilarity = "correlation"
     moments: tuple[UnitMoments, ...] | None = None
+    noise_removed: NoiseRemoved | None = None
 
 
 def check_rdms(path: Path, file: RDMFile, kind: Kind) -> None:
@@ -105,6 +126,9 @@ def _faults(file: RDMFile, kind: Kind) -> Iterator[str]:
         shape for each in file.moments for shape in (each.mean.shape, each.sd.shape)
     ] != [(n,)] * (2 * k):
         yield f"its unit_moments do not fit {k} {kind}s and {n} volumes"
+    removed = file.noise_removed
+    if removed is not None and (removed.lag1_r.shape, len(removed.basis)) != ((k,), n):
+        yield f"its noise_removed does not fit {k} {kind}s and {n} volumes"
     yield from _wrong_values(file, kind)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.arrays import Floats
 from bidsapp.dataset.film_coverage import FilmCoverage, read_film_coverage, rounded
-from bidsapp.dataset.rdm_file import Kind, RDMFile, check_rdms
+from bidsapp.dataset.rdm_file import Kind, NoiseRemoved, RDMFile, check_rdms
 from bidsapp.dataset.textfiles import read_json, sidecar, write_json
 from bidsapp.errors import InputError, reason
 from bidsapp.files import whole_file
@@ -18,6 +18,7 @@ from bidsapp.rsa.rdm import UnitMoments
 
 # Beside what rsatoolbox reads: its own descriptors of an RDM are not to be arrays.
 _MOMENTS = "unit_moments"
+_NOISE_REMOVED = "noise_removed"
 _MOMENTS_DESCRIPTION = (
     f"Group {_MOMENTS} of the HDF5 file: mean and sd (the population's) over the n_units units of "
     "each volume's pattern, one row a layer; of a layer that was projected, mean 0 and sd norm / "
@@ -43,6 +44,7 @@ def write_rdms(
     dissimilarity: Dissimilarity = "correlation",
     notes: Mapping[str, object] | None = None,
     moments: Sequence[UnitMoments] = (),
+    noise_removed: NoiseRemoved | None = None,
 ) -> None:
     """Write RDMs as HDF5 that ``rsatoolbox.rdm.load_rdm`` opens, with a JSON sidecar.
 
@@ -66,6 +68,8 @@ def write_rdms(
         What else the sidecar is to say.
     moments
         Of the patterns of each of the k layers; none where they are not kept.
+    noise_removed
+        Of regions in the robust mode.
 
     Raises
     ------
@@ -88,6 +92,8 @@ def write_rdms(
     )
     sidecar(path).unlink(missing_ok=True)  # an old one must never describe a new file
     content = container.to_dict() | ({_MOMENTS: _stacked(moments)} if moments else {})
+    if noise_removed is not None:
+        content[_NOISE_REMOVED] = vars(noise_removed)
     with whole_file(path) as temporary:
         _hdf5().write_dict_hdf5(str(temporary), content)
     metadata = _metadata(kind, names, onsets_s, descriptors, dissimilarity)
@@ -246,8 +252,16 @@ def _content(content: Mapping[str, Any]) -> tuple[RDMFile, Kind]:
         descriptors={key: str(value) for key, value in content["descriptors"].items()},
         dissimilarity=measured,
         moments=_unstacked(content[_MOMENTS]) if _MOMENTS in content else None,
+        noise_removed=_noise_removed(content),
     )
     return file, kind
+
+
+def _noise_removed(content: Mapping[str, Any]) -> NoiseRemoved | None:
+    if _NOISE_REMOVED not in content:
+        return None
+    basis, lag1_r = (content[_NOISE_REMOVED][name] for name in ("basis", "lag1_r"))
+    return NoiseRemoved(np.asarray(basis, np.float64), np.asarray(lag1_r, np.float64))
 
 
 def _stacked(moments: Sequence[UnitMoments]) -> dict[str, np.ndarray]:

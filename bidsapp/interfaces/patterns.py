@@ -30,6 +30,7 @@ from bidsapp.brain.patterns import (
 from bidsapp.confounds import read_confounds
 from bidsapp.dataset.derivatives import (
     ROBUST_RDMS,
+    NoiseRemoved,
     OutputTree,
     read_json,
     sidecar,
@@ -51,7 +52,9 @@ from bidsapp.tables.quality import Row, region_rows
 _NOISE_REMOVED = (
     "Over the pairs of volumes that the robust mode compares, what AR(1) noise with the region's "
     "Lag1Autocorrelation is expected to have after the nuisance regression was regressed out, as "
-    "far as it does not depend on the time between the volumes alone"
+    "far as it does not depend on the time between the volumes alone. Group noise_removed of the "
+    "HDF5 file: basis, an orthonormal basis of the nuisance regressors (a row a volume, NaN where "
+    "it took no part), and lag1_r of each region"
 )
 
 
@@ -75,7 +78,6 @@ class _BrainRDMsOutputSpec(TraitedSpec):
     staged = Directory(exists=True)
     rdms = File(exists=True)
     robust_rdms = File(exists=True, desc="denoised on the volumes that the robust mode uses")
-    nuisance = File(exists=True, desc="orthonormal basis of what was regressed out for robust")
     autocorrelation = File(exists=True, desc="rows: roi run lag_s r")
     quality = File(exists=True, desc="rows of the regions' quality in this run")
 
@@ -113,6 +115,7 @@ class BrainRDMs(SimpleInterface):
             described | {"Regions": _described(quality)},
             None,
         )
+        removed = NoiseRemoved(basis, np.array([lag1_r.get(name, np.nan) for name in masks]))
         robust_rdms = write(
             robust,
             described
@@ -124,13 +127,13 @@ class BrainRDMs(SimpleInterface):
                 "NonNegative": "Values may be negative, since expected noise was regressed out",
             },
             ROBUST_RDMS,
+            removed,
         )
         self._write_carpet(tree, design, patterns, onsets)
         self._results |= {
             "staged": str(tree.root),
             "rdms": rdms,
             "robust_rdms": robust_rdms,
-            "nuisance": _write_basis(runtime, basis),
             "autocorrelation": _write(runtime, "autocorrelation", self._autocorrelation(patterns)),
             "quality": _write(runtime, "quality", pd.DataFrame(quality)),
         }
@@ -163,6 +166,7 @@ class BrainRDMs(SimpleInterface):
         rdms: Floats,
         described: Mapping[str, object],
         desc: str | None,
+        noise_removed: NoiseRemoved | None = None,
     ) -> str:
         """Write the RDMs of one mode, and what is said of them; return their file."""
         inputs = self.inputs
@@ -170,7 +174,16 @@ class BrainRDMs(SimpleInterface):
         stat = f"{dissimilarity}distance"
         path = tree.path("brain_rdms", **inputs.entities, stat=stat, desc=desc)
         descriptors = {"participant": inputs.entities["sub"], "run": inputs.entities["run"]}
-        write_rdms(path, rdms, names, "region", onsets, descriptors, dissimilarity)
+        write_rdms(
+            path,
+            rdms,
+            names,
+            "region",
+            onsets,
+            descriptors,
+            dissimilarity,
+            noise_removed=noise_removed,
+        )
         write_json(sidecar(path), {**read_json(sidecar(path)), **described})
         return str(path)
 
@@ -245,13 +258,6 @@ def rdms_of(patterns: Denoised, n_volumes: int, dissimilarity: Dissimilarity) ->
         if series.shape[1] >= LEAST_VOXELS:
             rdm[:] = DISTANCES[dissimilarity](series)
     return rdms
-
-
-def _write_basis(runtime: Bunch, basis: Floats) -> str:
-    """Write the regressors' orthonormal basis, (n_volumes, rank), for the visibility of models."""
-    path = Path(runtime.cwd) / "nuisance.npy"
-    np.save(path, basis)
-    return str(path)
 
 
 def _write(runtime: Bunch, name: str, rows: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from nipype.interfaces.base import (
 
 from bidsapp.arrays import Floats
 from bidsapp.dataset.derivatives import read_table, write_table
+from bidsapp.interfaces.controlled import read_scores
 from bidsapp.interfaces.shift_null import read_nulls
 from bidsapp.interfaces.staging import staged_tree
 from bidsapp.interfaces.study import ParticipantInputSpec, Study, StudyInputSpec, TablesOutputSpec
@@ -20,32 +21,34 @@ from bidsapp.tables.columns import describe
 from bidsapp.tables.components import component_tables
 from bidsapp.tables.group import group_tables, mean_visible
 from bidsapp.tables.participant import participant_tables
-
-
-class _SimilarityInputSpec(ParticipantInputSpec):
-    nuisance = traits.Dict(mandatory=True, desc="run: file, see BrainRDMs; none: no visibility")
+from bidsapp.tables.unique import joined_scores
 
 
 class ParticipantSimilarity(SimpleInterface):
     """Predict a participant's RDMs from every model's, run by run left out; write the tables."""
 
-    input_spec = _SimilarityInputSpec
+    input_spec = ParticipantInputSpec
     output_spec = TablesOutputSpec
 
     def _run_interface(self, runtime: Bunch) -> Bunch:
         study = Study(self.inputs)
+        (label,) = study.participants
         visible: dict[str, Floats] = {}
-        nuisance = self.inputs.nuisance if "robust" in study.analysis.modes else {}
 
         def runs() -> Iterator[RunRDMs]:  # each is read once, and looked at twice
             for run, models in study.runs_and_models():
-                if run.run in nuisance:
-                    visible[run.run] = study.visible(run, models, Path(nuisance[run.run]))
+                if "robust" in study.analysis.modes:
+                    visible[run.run] = study.visible(run, models, label)
                 yield run
 
         products = study.products(runs(), lag_curve_s=())
         tables = participant_tables(
-            products, study.layers, study.analysis.region_names, study.analysis, visible
+            products,
+            study.layers,
+            study.analysis.region_names,
+            study.analysis,
+            visible,
+            study.controlled(label).unique,
         )
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():
@@ -57,6 +60,9 @@ class ParticipantSimilarity(SimpleInterface):
 
 class _GroupInputSpec(StudyInputSpec):
     nulls = traits.List(File(exists=True), mandatory=True, desc="scores of ShiftNull, one a region")
+    controlled = traits.List(
+        File(exists=True), mandatory=True, desc="scores of ControlledNull, one a participant"
+    )
     tables = traits.List(File(exists=True), mandatory=True, desc="similarity of the participants")
     seed = traits.Int(mandatory=True, desc="of the bootstrap")
 
@@ -77,6 +83,7 @@ class GroupStatistics(SimpleInterface):
             analysis.region_sets,
             analysis,
             [null for path in self.inputs.nulls for null in read_nulls(Path(path))],
+            joined_scores([read_scores(Path(path)) for path in self.inputs.controlled]),
             mean_visible([read_table(Path(path)) for path in self.inputs.tables]),
             self.inputs.seed,
         )

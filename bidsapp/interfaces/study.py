@@ -1,6 +1,7 @@
 """The RDMs of a study as the engine wants them, read from files a run at a time."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,20 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from bidsapp.analysis.spec import Analysis, Mode
-from bidsapp.arrays import Floats
-from bidsapp.dataset.derivatives import RDMFile, read_rdms
+from bidsapp.analysis.spec import Analysis, Dissimilarity, Mode
+from bidsapp.arrays import Floats, Ints
+from bidsapp.dataset.derivatives import NoiseRemoved, RDMFile, read_rdms
 from bidsapp.errors import InputError
 from bidsapp.interfaces.film_volumes import PlainVolumes, volumes_from_plain
+from bidsapp.rsa.controlled import Controlled, controlled_unique
+from bidsapp.rsa.controlled_run import ControlledRun, Removed, controlled_run
+from bidsapp.rsa.expected_noise import noise_template
 from bidsapp.rsa.modes import mode_pairs
-from bidsapp.rsa.rdm import n_volumes_of, to_square
+from bidsapp.rsa.pairs import PairSet, all_pairs
+from bidsapp.rsa.rdm import UnitMoments, n_volumes_of, to_square
 from bidsapp.rsa.study import RunRDMs, StudyProducts, study_products
 from bidsapp.rsa.visible import visibility
+from bidsapp.tables.scores import layer_columns
 
 CLOCK_TOLERANCE_S = 0.1  # of volumes; responses to a film are seconds wide
 
@@ -99,8 +105,12 @@ class Study:
         """Read runs as `runs` does, each with the models' files."""
         people = self.participants if participants is None else participants
         for film_run in self.analysis.movie.runs:
-            if self._brain_files["replicate"].get(film_run.run):
+            if self._has(film_run.run):
                 yield self._run(film_run.run, people)
+
+    def _has(self, run: str) -> bool:
+        """Whether anybody has the run."""
+        return bool(self._brain_files["replicate"].get(run))
 
     def run(self, run: str) -> RunRDMs:
         """Read the RDMs of one run, of models and all participants."""
@@ -119,26 +129,77 @@ class Study:
         )
         return rdms, files
 
-    def visible(self, run: RunRDMs, models: Sequence[RDMFile], nuisance: Path) -> Floats:
+    def visible(self, run: RunRDMs, models: Sequence[RDMFile], label: str) -> Floats:
         """Tell how visible each layer is in a run of the one participant, (p,).
 
         Parameters
         ----------
         run, models
             The run, and its models' files.
-        nuisance
-            File of the basis of what was regressed out for robust, see `BrainRDMs`.
+        label
+            Of the participant.
+
+        Returns
+        -------
+        Floats
+            See `bidsapp.rsa.visible.visibility`.
         """
+        pairs = self._robust_pairs(run)
+        removed = self._removed(self._noise_removed(run.run, label), pairs)
+        return visibility(run.models, *_layers(models), pairs, removed.basis)
+
+    def controlled(self, label: str, shifts: Ints | None = None) -> Controlled:
+        """Say what models add to each other in a participant, by the robust mode.
+
+        Parameters
+        ----------
+        label
+            Of the participant.
+        shifts
+            See `bidsapp.rsa.controlled.controlled_unique`; none for no draw.
+        """
+        n_runs = sum(1 for run in self.analysis.movie.runs if self._has(run.run))
+        if shifts is None:
+            shifts = np.empty((0, n_runs), np.int64)
+        runs = partial(self._controlled_runs, label)
+        return controlled_unique(runs, layer_columns(self.layers), shifts)
+
+    def _controlled_runs(self, label: str) -> Iterator[ControlledRun]:
+        for run, models in self.runs_and_models((label,)):
+            removed = self._noise_removed(run.run, label)
+            pairs = self._robust_pairs(run) if removed is not None else _no_pairs(run)
+            out = self._removed(removed, pairs)
+            yield controlled_run(
+                run.models, *_layers(models), run.targets_of("robust")[:, 0], pairs, out
+            )
+
+    def _robust_pairs(self, run: RunRDMs) -> PairSet:
+        """Pairs that robust compares in the one participant."""
         (defined,) = run.defined()["robust"]
-        pairs = mode_pairs(run, "robust", self.analysis.robust.min_lag_s, defined)
-        basis, _ = np.linalg.qr(np.load(nuisance)[pairs.kept])
-        return visibility(
-            run.models,
-            [file.dissimilarity for file in models for _ in file.names],
-            [of for file in models for of in file.moments or [None] * len(file.names)],
-            pairs,
-            basis,
-        )
+        return mode_pairs(run, "robust", self.analysis.robust.min_lag_s, defined)
+
+    def _removed(self, removed: NoiseRemoved | None, pairs: PairSet) -> Removed:
+        brain = self.analysis.dissimilarity.brain
+        if removed is None or not pairs.n_pairs:
+            return Removed(np.empty((len(pairs.kept), 0)), np.zeros(pairs.n_pairs), brain)
+        basis, _ = np.linalg.qr(removed.basis[pairs.kept])
+        known = removed.lag1_r[np.isfinite(removed.lag1_r)]
+        lag1_r = float(known.mean()) if len(known) else 0.0  # regions' templates are nearly alike
+        template = noise_template(pairs, basis, lag1_r, brain)
+        return Removed(basis, template.astype(np.float32), brain)
+
+    def _noise_removed(self, run: str, label: str) -> NoiseRemoved | None:
+        """Read what was taken out of a participant's brain in a run; None without the run."""
+        path = self._brain_files["robust"].get(run, {}).get(label)
+        if path is None:
+            return None
+        removed = read_rdms(Path(path)).noise_removed
+        if removed is None:
+            raise InputError(
+                f"{path} does not say what was regressed out: run the participant level for "
+                f"sub-{label} again"
+            )
+        return removed
 
     def _models(self, run: str) -> tuple[list[RDMFile], tuple[Path, Floats]]:
         """Read a run's model RDMs; also give the first file, and its clock."""
@@ -178,6 +239,20 @@ class Study:
             for name in self.analysis.region_names
         ]
         return np.asarray(rows, np.float32)
+
+
+def _layers(
+    models: Sequence[RDMFile],
+) -> tuple[list[Dissimilarity], list[UnitMoments | None]]:
+    """Give what each layer's RDM holds, and the moments of its patterns, where they are known."""
+    dissimilarities = [file.dissimilarity for file in models for _ in file.names]
+    moments = [of for file in models for of in file.moments or [None] * len(file.names)]
+    return dissimilarities, moments
+
+
+def _no_pairs(run: RunRDMs) -> PairSet:
+    """Pairs of a run that the participant lacks."""
+    return all_pairs(n_volumes_of(run.models.shape[1]), np.zeros_like(run.defined()["robust"][0]))
 
 
 def read_models(paths: Sequence[Path], n_volumes: int) -> list[RDMFile]:

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
-from bidsapp.arrays import Floats
 from bidsapp.rsa import inference
 from bidsapp.rsa.ceiling import Ceilings, ceilings
 from bidsapp.rsa.study import StudyProducts
-from bidsapp.rsa.unique import pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.lag import lag_table
 from bidsapp.tables.null import KEYS, RegionNull, null_table
 from bidsapp.tables.scores import Scores, all_scores
 from bidsapp.tables.split import split_table
+from bidsapp.tables.tests import add_tests, rows_of
+from bidsapp.tables.unique import JoinedScores, unique_table
 
 
 def group_tables(
@@ -27,6 +27,7 @@ def group_tables(
     region_sets: Mapping[str, Sequence[str]],
     analysis: Analysis,
     nulls: Sequence[RegionNull],
+    controlled: JoinedScores | None,
     visible: Mapping[str, float],
     seed: int,
 ) -> dict[str, pd.DataFrame]:
@@ -47,6 +48,8 @@ def group_tables(
         Its modes, fits, penalties and statistics are used.
     nulls
         Scores of every region with models shifted in time.
+    controlled
+        What models add to each other in the robust mode; None where that was not asked for.
     visible
         How visible models are in the robust mode, see `mean_visible`; models may be absent.
     seed
@@ -70,7 +73,8 @@ def group_tables(
         "replicate": ceilings(study.replicate),
         "robust": ceilings(study.robust),
     }
-    for scores in all_scores(study, layers, analysis):
+    unique = None if controlled is None else controlled.unique
+    for scores in all_scores(study, layers, analysis, unique):
         similarities.append(
             _similarity(
                 scores,
@@ -85,7 +89,7 @@ def group_tables(
             )
         )
         pairs.append(_comparisons(scores, list(layers), regions, families, seed))
-        uniques.append(_unique(scores, list(layers), regions, families, seed))
+        uniques.append(unique_table(scores, list(layers), regions, families, controlled, seed))
     return {
         "similarity": pd.concat(similarities, ignore_index=True),
         "comparisons": pd.concat(pairs, ignore_index=True),
@@ -153,7 +157,7 @@ def _similarity(
     low, high = inference.bootstrap_interval(
         result.r.swapaxes(0, 1), analysis.statistics.bootstrap_draws, np.random.default_rng(seed)
     )
-    table = _rows(scores, regions, ("model",), [(model,) for model in models])
+    table = rows_of(scores, regions, ("model",), [(model,) for model in models])
     table["n"] = test.n.ravel().astype(int)
     table["n_runs"] = np.isfinite(result.r).sum(axis=(2, 3)).T.ravel()
     table["r_mean"] = inference.finite_mean(r, -1).ravel()
@@ -191,96 +195,12 @@ def _comparisons(
     difference = z[:, first] - z[:, second]  # (R, pairs, S)
     test = inference.one_sample_t(difference)
     names = [(models[a], models[b]) for a, b in pairs]
-    table = _rows(scores, regions, ("model_a", "model_b"), names)
+    table = rows_of(scores, regions, ("model_a", "model_b"), names)
     table["n"] = test.n.ravel().astype(int)
     table["diff_z"] = test.mean.ravel()
     add_tests(table, test, difference, families, len(pairs), seed)
     table["note"] = [notes.joined(notes.few(n, scores.too_short)) for n in table["n"]]
     return table
-
-
-def _unique(
-    scores: Scores,
-    models: Sequence[str],
-    regions: Sequence[str],
-    families: Sequence[str],
-    seed: int,
-) -> pd.DataFrame:
-    found, pairs = scores.unique, pairs_of(len(models))
-    names = [(models[control], models[target]) for control, target in pairs]
-    table = _rows(scores, regions, ("control", "target"), names)
-    r = inference.finite_mean(found.r, -1).swapaxes(0, 1)  # (R, pairs, S): the order of the rows
-    test = inference.one_sample_t(inference.fisher_z(r))
-    counts = [
-        array.sum(axis=(2, 3)).T.ravel()
-        for array in (np.isfinite(found.r), found.constant, found.exhausted)
-    ]
-    table["n"] = test.n.ravel().astype(int)
-    table["n_runs"] = counts[0]
-    table["r_mean"] = inference.finite_mean(r, -1).ravel()
-    table["r_sd"] = inference.finite_sd(r, -1).ravel()
-    delta = inference.finite_mean(found.delta_r2, -1).swapaxes(0, 1)
-    table["delta_r2_mean"] = inference.finite_mean(delta, -1).ravel()
-    table["delta_r2_sd"] = inference.finite_sd(delta, -1).ravel()
-    add_tests(table, test, inference.fisher_z(r), families, len(pairs), seed)
-    cut = np.tile(found.cut.any(axis=-1), len(regions))
-    table["note"] = [
-        notes.joined(_notes_beyond(scores, n, its, its_cut))
-        for n, its, its_cut in zip(table["n"], zip(*counts, strict=True), cut, strict=True)
-    ]
-    return table
-
-
-def _notes_beyond(scores: Scores, n: int, counts: tuple[int, int, int], cut: bool) -> list[str]:
-    return [
-        *notes.few(n, scores.too_short),
-        *notes.beyond(*counts, cut, scores.fit),
-        *notes.undefined(scores.volumes),
-    ]
-
-
-def _rows(
-    scores: Scores, regions: Sequence[str], columns: Sequence[str], names: Sequence[tuple[str, ...]]
-) -> pd.DataFrame:
-    rows = [(scores.mode, scores.fit, region, *name) for region, name in product(regions, names)]
-    return pd.DataFrame(rows, columns=["mode", "fit", "roi", *columns])
-
-
-def add_tests(
-    table: pd.DataFrame,
-    test: inference.TTest,
-    z: Floats,
-    families: Sequence[str],
-    per_region: int,
-    seed: int,
-) -> None:
-    """Add the t test, its p corrected within each family, and the sign-flip test.
-
-    Parameters
-    ----------
-    table
-        Gets the columns t, df, p, p_bonferroni, q_fdr and p_signflip.
-    test
-        The t tests of ``z``.
-    z
-        Shape (..., S), a test a row of ``table`` in all.
-    families
-        Family of each region; regions vary slowest over the rows.
-    per_region
-        Rows of each region.
-    seed
-        Of random sign flips.
-    """
-    p = test.p.ravel()
-    table["t"], table["df"], table["p"] = test.t.ravel(), test.df.ravel(), p
-    bonferroni, q = np.full(p.shape, np.nan), np.full(p.shape, np.nan)
-    family = np.repeat(np.asarray(families, dtype=object), per_region)
-    for name in set(families):
-        members = family == name
-        bonferroni[members] = inference.bonferroni(p[members])
-        q[members] = inference.benjamini_hochberg(p[members])
-    table["p_bonferroni"], table["q_fdr"] = bonferroni, q
-    table["p_signflip"] = inference.sign_flip(z, np.random.default_rng(seed)).ravel()
 
 
 def _notes(scores: Scores, row: "pd.Series[float]", m: int, region: int) -> list[str]:

@@ -16,6 +16,12 @@ COLLINEAR_RIDGE = "collinear or constant layers: the penalty shares out their we
 NO_SCORE = f"no participant has the region in {MIN_RUNS} runs"
 NOTHING_BEYOND = "target predicts nothing beyond the control"
 NOTHING_LEFT = "control leaves nothing"
+RIDGE_CONTROL = "not by ridge, whose control leaves a part of itself to the target: read ols"
+NNLS_CONTROL = "not by nnls, whose control leaves a part of itself to the target: read ols"
+NO_FEATURES = (
+    "the control's RDMs do not have the moments of its units: delete them and run the stimulus "
+    "level again"
+)
 NO_VARIANCE = "constant in all runs"
 NO_COMPONENT = "no such component: too few layers that vary"
 TOO_FEW_PARTICIPANTS = "fewer than 2 participants"

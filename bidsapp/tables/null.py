@@ -88,8 +88,14 @@ def region_null(
     people = [f"sub-{label}" for label in participants] or [
         f"participant {i + 1}" for i in range(n_participants)
     ]
+    smallest = {mode: smallest_circles(runs, mode) for mode in analysis.modes}
     return [
-        RegionNull(region, mode, fit, *_scored(cohorts, layers, mode, fit, analysis, seed, people))
+        RegionNull(
+            region,
+            mode,
+            fit,
+            *_scored(cohorts, layers, mode, fit, analysis, seed, people, smallest[mode]),
+        )
         for mode, fit in product(analysis.modes, analysis.fits)
     ]
 
@@ -159,6 +165,7 @@ def _scored(
     analysis: Analysis,
     seed: int,
     people: Sequence[str],
+    smallest: Mapping[int, int],
 ) -> tuple[Floats | None, str | None]:
     """Scores of each model at each draw, and why there are none or what to know of them."""
     draws: int = getattr(analysis.statistics.null_draws, fit)
@@ -168,7 +175,6 @@ def _scored(
     why = _why_none(circles, people)
     if why is not None:
         return None, f"no p_null: {why}"
-    smallest = _smallest_circles(cohorts, mode)
     volumes = {position: smallest[position] for position in circles}
     shifts = draw_shifts(volumes, draws, seed)
     shifts = np.vstack([np.zeros_like(shifts[:1]), shifts])  # the first: models as they are
@@ -192,16 +198,28 @@ def _circles(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, _Parts]:
     return dict(sorted(circles.items()))
 
 
-def _smallest_circles(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, int]:
+def smallest_circles(runs: Sequence[Sequence[ShiftedPart]], mode: Mode) -> dict[int, int]:
     """Give each run's smallest circle among all who have any region, so that regions share draws.
 
-    Who has too short a circle does not count: regions that such a participant has are not tested.
+    Parameters
+    ----------
+    runs
+        The parts of every run.
+    mode
+        Which.
+
+    Returns
+    -------
+    dict
+        Position of the run to volumes. Who has too short a circle does not count: regions that such
+        a participant has are not tested.
     """
     smallest: dict[int, int] = {}
-    for cohort in cohorts:
-        for position, run in enumerate(cohort.runs[mode]):
-            if run.in_run.any() and _too_short(run) is None:
-                smallest[position] = min(run.n_volumes, smallest.get(position, run.n_volumes))
+    for position, parts in enumerate(runs):
+        of_mode = [part.products[mode] for part in parts]
+        circles = [run.n_volumes for run in of_mode if run.in_run.any() and not too_short(run)]
+        if circles:
+            smallest[position] = min(circles)
     return smallest
 
 
@@ -210,10 +228,10 @@ def _why_none(circles: Mapping[int, _Parts], people: Sequence[str]) -> str | Non
     if len(circles) < MIN_RUNS:
         return notes.TOO_FEW_RUNS
     for parts in circles.values():
-        short = [part for part in parts if _too_short(part[1])]
+        short = [part for part in parts if too_short(part[1])]
         if short:
             fewest = min((run for _, run in short), key=lambda run: run.n_volumes)
-            what = f"run {fewest.unshifted.run} has {_too_short(fewest)}"
+            what = f"run {fewest.unshifted.run} has {too_short(fewest)}"
             if len(short) == len(parts):
                 return what
             owners = np.sort(np.concatenate([owners for owners, _ in short]))
@@ -222,7 +240,7 @@ def _why_none(circles: Mapping[int, _Parts], people: Sequence[str]) -> str | Non
     return None
 
 
-def _too_short(run: ShiftedProducts) -> str | None:
+def too_short(run: ShiftedProducts) -> str | None:
     """Say what a run has that is not enough to shift models in it."""
     if run.n_volumes < MIN_VOLUMES:
         return f"{run.n_volumes} volumes to compare, fewer than {MIN_VOLUMES}"

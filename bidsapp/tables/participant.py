@@ -8,11 +8,11 @@ import pandas as pd
 
 from bidsapp.analysis.spec import Analysis
 from bidsapp.arrays import Floats
-from bidsapp.rsa.inference import finite_mean
 from bidsapp.rsa.study import StudyProducts
-from bidsapp.rsa.unique import pairs_of
+from bidsapp.rsa.unique import Unique
 from bidsapp.tables import notes
 from bidsapp.tables.scores import Scores, all_scores, layer_columns
+from bidsapp.tables.unique import participant_unique
 
 
 def participant_tables(
@@ -21,6 +21,7 @@ def participant_tables(
     regions: Sequence[str],
     analysis: Analysis,
     visible: Mapping[str, Floats],
+    controlled: Unique | None = None,
 ) -> dict[str, pd.DataFrame]:
     """Make the tables ``similarity``, ``weights`` and ``unique`` of one participant.
 
@@ -36,6 +37,8 @@ def participant_tables(
         Its modes, fits and penalties are used.
     visible
         Run to how visible each layer is there, see `bidsapp.rsa.visible`; runs may be absent.
+    controlled
+        What models add to each other in the robust mode, see `bidsapp.rsa.controlled`.
 
     Returns
     -------
@@ -45,13 +48,15 @@ def participant_tables(
         ``unique``: mode, fit, roi, control, target, n_runs, r, delta_r2, note; means over runs left
         out, since each pair of models and run would be ten times as many rows as all else.
     """
-    scores = list(all_scores(study, layers, analysis))
+    scores = list(all_scores(study, layers, analysis, controlled))
     return {
         "similarity": pd.concat(
             [_similarity(s, layers, regions, visible) for s in scores], ignore_index=True
         ),
         "weights": pd.concat([_weights(s, layers, regions) for s in scores], ignore_index=True),
-        "unique": pd.concat([_unique(s, list(layers), regions) for s in scores], ignore_index=True),
+        "unique": pd.concat(
+            [participant_unique(s, list(layers), regions) for s in scores], ignore_index=True
+        ),
     }
 
 
@@ -136,31 +141,4 @@ def _weights(
     table = pd.concat(parts, ignore_index=True)
     table.insert(0, "mode", scores.mode)
     table.insert(1, "fit", scores.fit)
-    return table
-
-
-def _unique(scores: Scores, models: Sequence[str], regions: Sequence[str]) -> pd.DataFrame:
-    found = scores.unique
-    names = [(models[control], models[target]) for control, target in pairs_of(len(models))]
-    table = pd.DataFrame(
-        [(scores.mode, scores.fit, roi, *pair) for roi, pair in product(regions, names)],
-        columns=["mode", "fit", "roi", "control", "target"],
-    )
-    scored = np.isfinite(found.r[:, :, 0]).sum(axis=-1).T.ravel()
-    constant = found.constant[:, :, 0].sum(axis=-1).T.ravel()
-    exhausted = found.exhausted[:, :, 0].sum(axis=-1).T.ravel()
-    cut = np.tile(found.cut.any(axis=-1), len(regions))
-    table["n_runs"] = scored
-    table["r"] = finite_mean(found.r[:, :, 0], -1).T.ravel()
-    table["delta_r2"] = finite_mean(found.delta_r2[:, :, 0], -1).T.ravel()
-    table["note"] = [
-        notes.joined(
-            [
-                *notes.short_runs(scores.too_short),
-                *([] if row[0] else [notes.TOO_FEW_RUNS]),
-                *notes.beyond(*row, scores.fit),
-            ]
-        )
-        for row in zip(scored, constant, exhausted, cut, strict=True)
-    ]
     return table

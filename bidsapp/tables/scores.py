@@ -13,6 +13,13 @@ from bidsapp.rsa.unique import Unique, unique
 from bidsapp.rsa.unique import joined as joined_unique
 from bidsapp.rsa.volumes import VolumeCount
 
+UNIQUE_FROM_PRODUCTS: frozenset[tuple[Mode, Fit]] = frozenset(
+    {("replicate", "ols"), ("replicate", "nnls")}
+)
+"""As in the paper, whose text and scripts have these; ridge shrinks a control, which then leaves a
+part of itself to the target."""
+UNIQUE_CONTROLLED: tuple[Mode, Fit] = ("robust", "ols")
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -20,8 +27,10 @@ class Scores:
 
     Attributes
     ----------
-    mode, fit, similarity, unique
-        What was scored, and how; and what each model explains beyond each other.
+    mode, fit, similarity
+        What was scored, and how.
+    unique
+        What each model explains beyond each other; None where this fit does not tell.
     runs
         Products on the volumes that all participants define.
     volumes
@@ -34,7 +43,7 @@ class Scores:
     fit: Fit
     runs: tuple[RunProducts, ...]
     similarity: Similarity
-    unique: Unique
+    unique: Unique | None
     volumes: tuple[VolumeCount, ...]
     too_short: tuple[str, ...]
 
@@ -54,7 +63,10 @@ def layer_columns(layers: Mapping[str, Sequence[str]]) -> dict[str, slice]:
 
 
 def all_scores(
-    study: StudyProducts, layers: Mapping[str, Sequence[str]], analysis: Analysis
+    study: StudyProducts,
+    layers: Mapping[str, Sequence[str]],
+    analysis: Analysis,
+    controlled: Unique | None = None,
 ) -> Iterator[Scores]:
     """Score every mode and fit that the analysis asks for.
 
@@ -66,6 +78,9 @@ def all_scores(
         Names of each model's layers, models and layers in the order of the products' columns.
     analysis
         Its modes, fits and penalties are used.
+    controlled
+        What each model adds to each other by ordinary least squares in the robust mode, where a
+        control brings columns that depend on the participant (see `bidsapp.rsa.controlled`).
 
     Raises
     ------
@@ -84,11 +99,13 @@ def all_scores(
             for cohort in study.cohorts:
                 given = (runs_of(cohort, mode), columns, mode, fit)
                 scored = similarity(*given, analysis.robust.penalties)
-                explained = unique(*given, scored, analysis.robust.penalties)
                 alone.append((cohort.participants, scored))
-                beyond.append((cohort.participants, explained))
-            found = joined(alone), joined_unique(beyond)
-            yield Scores(mode, fit, runs, *found, volumes, too_short(study, mode))
+                if (mode, fit) in UNIQUE_FROM_PRODUCTS:
+                    beyond.append((cohort.participants, unique(*given, scored)))
+            explained = joined_unique(beyond) if beyond else None
+            if (mode, fit) == UNIQUE_CONTROLLED:
+                explained = controlled
+            yield Scores(mode, fit, runs, joined(alone), explained, volumes, too_short(study, mode))
 
 
 def volumes_of(study: StudyProducts, mode: Mode) -> tuple[VolumeCount, ...]:

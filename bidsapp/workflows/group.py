@@ -13,11 +13,13 @@ from bidsapp.analysis.spec import Analysis
 from bidsapp.dataset.derivatives import ROBUST_RDMS, OutputTree, read_json, read_rdms, sidecar
 from bidsapp.errors import InputError
 from bidsapp.interfaces.comparators import GroupComparators
+from bidsapp.interfaces.controlled import ControlledNull
 from bidsapp.interfaces.film_volumes import PlainVolumes, robust_volumes
 from bidsapp.interfaces.shift_null import ShiftedRunProducts, ShiftNull
 from bidsapp.interfaces.similarity import GroupStatistics
 from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
+from bidsapp.rsa.controlled_run import N_CONTROL
 from bidsapp.settings import Settings
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say, withdraw_group
 from bidsapp.workflows.coverage import plain_volumes
@@ -32,6 +34,7 @@ from bidsapp.workflows.steps import join, make_step, publish
 
 LOGGER = logging.getLogger(__name__)
 _MIN_RUNS = 3
+_UNIQUE = "unique_"  # and the participant's label
 _NULL = "null_"  # and the region's name: the steps that take minutes
 
 
@@ -172,6 +175,16 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         workflow.connect(shifted, "out", null, "products")
         workflow.connect(null, "scores", nulls, f"in{i + 1}")
     workflow.connect(nulls, "out", statistics, "nulls")
+    if "robust" in analysis.modes and "ols" in analysis.fits:
+        people = sorted(_counted(brain_rdms))
+        controlled = join(len(people), "controlled")
+        for i, label in enumerate(people):
+            scored = ControlledNull(**study, participant=label, seed=seed)
+            step = make_step(scored, f"{_UNIQUE}{label}", sizes.controlled_gb, 1)
+            if analysis.statistics.null_draws.unique:
+                workflow.connect(shifted, "out", step, "products")
+            workflow.connect(step, "scores", controlled, f"in{i + 1}")
+        workflow.connect(controlled, "out", statistics, "controlled")
     publish(workflow, [statistics, quality], "publish", settings)
     compared = comparator_tables(settings, analysis)
     if compared:
@@ -238,10 +251,15 @@ def _quality_files(
 
 @dataclass(frozen=True)
 class _Sizes:
-    """RDMs of the longest run in GB, as float32, and what steps take that read them run by run."""
+    """RDMs of the longest run in GB, as float32, and what steps take that read them run by run.
+
+    ``shifts_gb`` is what a participant's residuals have with all columns, at every shift of all
+    runs.
+    """
 
     models_gb: float
     brains_gb: float
+    shifts_gb: float
 
     @property
     def shifted_gb(self) -> float:
@@ -252,6 +270,11 @@ class _Sizes:
     def null_gb(self) -> float:
         """Memory of one region's test, and its imports."""
         return 0.7
+
+    @property
+    def controlled_gb(self) -> float:
+        """Memory of what models add to each other in one participant, and its imports."""
+        return 0.7 + 12 * self.models_gb + 2 * self.shifts_gb
 
     @property
     def statistics_gb(self) -> float:
@@ -275,7 +298,10 @@ def _sizes(
     column_gb = longest**2 / 2 * 4 / 1e9
     everyone = {label for by_label in brain_rdms.values() for label in by_label}
     n_brains = 2 * len(everyone) * len(analysis.region_names)  # each mode has its own
-    return _Sizes(n_layers * column_gb, n_brains * column_gb)
+    n_columns = (len(analysis.models) + N_CONTROL) * n_layers  # of all controls together
+    at_a_shift_gb = len(analysis.region_names) * n_columns * 4 / 1e9
+    shifts_gb = len(brain_rdms) * longest * at_a_shift_gb
+    return _Sizes(n_layers * column_gb, n_brains * column_gb, shifts_gb)
 
 
 def _check(

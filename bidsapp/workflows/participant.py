@@ -158,7 +158,7 @@ def init_single_participant_wf(
         workflow.connect(step, "masks", masks, f"in{i}")
         workflow.connect(step, "table", region_rows, f"in{i}")
         workflow.connect(step, "coverage", coverage, f"in{i}")
-    by_run = {output: join(len(runs), output) for output in ("rdms", "robust_rdms", "nuisance")}
+    by_run = {output: join(len(runs), output) for output in ("rdms", "robust_rdms")}
     autocorrelation = join(len(runs), "autocorrelation")
     quality = join(len(runs), "quality")
     for i, step in enumerate(runs, start=1):
@@ -172,7 +172,6 @@ def init_single_participant_wf(
         for output, given in (("rdms", "brain_rdms"), ("robust_rdms", "robust_rdms")):
             files = ("out", _by_participant, names, inputs.participant)
             workflow.connect(by_run[output], files, step, given)
-    workflow.connect(by_run["nuisance"], ("out", _by_run, names), similarity, "nuisance")
     workflow.connect(region_rows, "out", summary, "regions")
     workflow.connect(coverage, "out", summary, "coverage")
     workflow.connect(autocorrelation, "out", summary, "autocorrelation")
@@ -375,10 +374,6 @@ def _gigabytes(run: PreprocessedRun) -> float:
 
 def _pick(masks: list[list[str]], i: int) -> list[str]:
     return masks[i]
-
-
-def _by_run(files: list[str], runs: list[str]) -> dict[str, str]:
-    return dict(zip(runs, files, strict=True))
 
 
 def _by_participant(

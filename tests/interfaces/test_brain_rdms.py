@@ -132,8 +132,12 @@ def test_robust_rdms_are_denoised_on_their_volumes_and_rid_of_expected_noise(
         expected, _ = by_hand(series[region], USED)
         np.testing.assert_allclose(robust[region], expected, atol=1e-5)
     assert np.isnan(robust["V1v"]).all()
-    basis = np.load(outputs.nuisance)
-    np.testing.assert_array_equal(np.isfinite(basis).all(axis=1), USED)
+    removed = read_rdms(Path(outputs.robust_rdms)).noise_removed
+    np.testing.assert_array_equal(np.isfinite(removed.basis).all(axis=1), USED)
+    described = read_json(sidecar(Path(outputs.robust_rdms)))["Regions"]
+    known = [region["Lag1Autocorrelation"] or np.nan for region in described.values()]
+    np.testing.assert_allclose(removed.lag1_r, known, rtol=1e-5)
+    assert read_rdms(Path(outputs.rdms)).noise_removed is None
 
 
 def test_replicate_takes_no_notice_of_the_film(folder: Path, masks: dict[str, np.ndarray]) -> None:
@@ -209,4 +213,4 @@ def test_too_few_volumes_for_the_regressors_leave_robust_without_rdms(
     described = read_json(sidecar(Path(outputs.robust_rdms)))
     assert described["VolumesFittedExactly"] == [4, 5, 6]
     assert described["Regions"]["FFA"] == {"Voxels": 0, "Lag1Autocorrelation": None}
-    assert np.load(outputs.nuisance).shape == (N, 0)
+    assert read_rdms(Path(outputs.robust_rdms)).noise_removed.basis.shape == (N, 0)

@@ -32,7 +32,7 @@ DESIGN = {
     ),
     ("group", "unique"): (
         "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
-        "p_bonferroni q_fdr p_signflip note"
+        "p_bonferroni q_fdr p_signflip p_null p_null_fwe note"
     ),
     ("group", "comparisons"): (
         "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip note"

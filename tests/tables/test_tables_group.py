@@ -5,13 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from gaps import undefine
+from plain_control import scores_in_robust
 from scipy import stats
 
 from bidsapp.rsa.ceiling import ceilings
+from bidsapp.rsa.null import shift_p
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
 from bidsapp.rsa.unique import unique
 from bidsapp.rsa.volumes import FilmVolumes
+from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import group_tables, mean_visible
 from bidsapp.tables.null import P_COLUMNS, RegionNull, null_table
@@ -20,6 +23,7 @@ LAYERS = {"good": ("first", "second"), "bad": ("only",)}
 REGIONS = ("FFA", "V1v", "V1d")
 LENGTHS = (50, 46, 52, 48)
 SETS = {"functional": ("FFA",), "atlas": ("V1v", "V1d")}
+UNIQUE = (("replicate", "ols"), ("replicate", "nnls"), ("robust", "ols"))
 MODELS = {"good": slice(0, 2), "bad": slice(2, 3)}
 
 
@@ -43,8 +47,8 @@ def study_of(runs):
 
 
 def tables_of(study, analysis, layers=LAYERS, region_sets=SETS, visible=None):
-    nulls, known = nulls_of(analysis, layers), visible or {}
-    return group_tables(study, layers, REGIONS, region_sets, analysis, nulls, known, seed=1)
+    given = nulls_of(analysis, layers), scores_in_robust(study, layers), visible or {}
+    return group_tables(study, layers, REGIONS, region_sets, analysis, *given, seed=1)
 
 
 @pytest.fixture
@@ -241,7 +245,7 @@ def test_a_run_that_somebody_has_no_volume_of_in_robust_is_named(runs, analysis,
     lacking = tables_of(study_of(runs), analysis)
     short = "run too short: no pair of volumes is far enough apart (run 3)"
     for desc in ("similarity", "comparisons", "unique"):
-        table = lacking[desc].set_index("mode")
+        table = lacking[desc].query("fit == 'ols'").set_index("mode")
         note = table["note"].fillna("").str.startswith(short)
         assert note["robust"].all(), desc
         assert not note["replicate"].any(), desc
@@ -254,7 +258,7 @@ def test_a_run_that_somebody_has_no_volume_of_in_robust_is_named(runs, analysis,
 
 def test_unique_rows_by_hand(study, tables, analysis):
     table = tables["unique"].set_index(["mode", "fit", "roi", "control", "target"]).sort_index()
-    for mode, fit in product(analysis.modes, analysis.fits):
+    for mode, fit in UNIQUE:
         given = (getattr(study, mode), MODELS, mode, fit)
         alone = similarity(*given, analysis.robust.penalties)
         found = unique(*given, alone, analysis.robust.penalties)
@@ -278,6 +282,29 @@ def test_unique_rows_by_hand(study, tables, analysis):
                 assert row[name] == pytest.approx(value, rel=1e-9), name
 
 
+def test_other_fits_do_not_tell_what_models_add_and_say_why(tables):
+    table = tables["unique"].set_index(["mode", "fit"])
+    others = table.index.unique().difference(UNIQUE)
+    assert len(others) == 3
+    for mode, fit in others:
+        rows = table.loc[(mode, fit)]
+        assert rows.drop(columns=["roi", "control", "target", "note"]).isna().all(axis=None)
+        assert set(rows["note"]) == {notes.RIDGE_CONTROL if fit == "ridge" else notes.NNLS_CONTROL}
+
+
+def test_p_of_shifts_is_of_what_models_add_in_robust(study, tables):
+    table, of_robust = tables["unique"], "mode == 'robust' and fit == 'ols'"
+    p = table.query(of_robust).set_index(["roi", "target"])
+    means = scores_in_robust(study, LAYERS).means
+    expected = [shift_p(means[:, rows]) for rows in ([0], [1, 2])]
+    for name in ("p", "p_fwe"):
+        own = np.concatenate([getattr(of_set, name) for of_set in expected]).ravel()
+        np.testing.assert_allclose(p[name.replace("p", "p_null", 1)], own)
+    assert p.loc[("FFA", "good"), "p_null_fwe"] == pytest.approx(0.01)
+    others = table.query(f"not ({of_robust})")
+    assert others[["p_null", "p_null_fwe"]].isna().all(axis=None)
+
+
 def test_planted_model_adds_and_the_other_does_not(tables):
     table = tables["unique"].set_index(["mode", "fit", "roi", "target"])
     for mode in ("replicate", "robust"):
@@ -299,8 +326,6 @@ def test_model_that_is_a_copy_adds_nothing_and_says_so(runs, analysis):
     copied = [replace(run, models=run.models[[0, 1, 0, 1]]) for run in runs]
     layers = {"good": ("a", "b"), "twin": ("a", "b")}
     tables = tables_of(study_of(copied), analysis, layers)
-    of_ridge = tables["unique"].loc[tables["unique"]["fit"] == "ridge", "note"]
-    assert of_ridge.str.contains("collinear or constant layers: the penalty").all()
     table = tables["unique"][tables["unique"]["fit"] == "ols"]
     assert (table["r_mean"] == 0).all()
     assert (
@@ -321,7 +346,7 @@ def test_region_of_one_participant_and_missing_region_keep_their_rows(runs, anal
     assert np.isfinite(table.loc["FFA", "r_mean"]).all()
     assert (table.loc["V1v", "n"] == 0).all()
     assert table.loc["V1v", "r_mean"].isna().all()
-    beyond = tables["unique"].set_index("roi")
+    beyond = tables["unique"].query("fit == 'ols'").set_index("roi")
     assert (beyond.loc["FFA", "n"] == 1).all()
     assert (beyond.loc["V1v", "n"] == 0).all()
     assert beyond.loc["V1v", "note"].str.contains("no participant has the region").all()
@@ -343,7 +368,7 @@ def test_runs_behind_a_mean_are_counted(runs, analysis):
     runs[1].targets[0] = np.nan  # nobody has FFA in run 2
     tables = tables_of(study_of(runs), analysis)
     for desc in ("similarity", "unique"):
-        rows = tables[desc].set_index("roi")
+        rows = tables[desc].query("fit == 'ols'").set_index("roi")
         assert (rows.loc["V1v", "n"] == 5).all()
         assert (rows.loc["V1v", "n_runs"] == 5 * 4 - 1).all()
         assert (rows.loc["FFA", "n"] == 4).all()  # the other one has two runs
@@ -356,9 +381,10 @@ def test_run_too_short_for_robust_is_named(runs, analysis):
     tables = tables_of(study_of(runs), analysis)
     short = "run too short: no pair of volumes is far enough apart (run 3)"
     for desc in ("similarity", "comparisons", "unique", "split"):
-        notes = tables[desc].set_index("mode")["note"].fillna("")
-        assert notes["robust"].str.contains(short, regex=False).all(), desc
-        assert not notes["replicate"].str.contains("too short").any(), desc
+        rows = tables[desc] if desc == "split" else tables[desc].query("fit == 'ols'")
+        said = rows.set_index("mode")["note"].fillna("")
+        assert said["robust"].str.contains(short, regex=False).all(), desc
+        assert not said["replicate"].str.contains("too short").any(), desc
 
 
 def test_least_lag_beyond_all_runs_is_the_cause(runs, analysis):
@@ -369,7 +395,8 @@ def test_least_lag_beyond_all_runs_is_the_cause(runs, analysis):
         "fewer than 3 runs are left"
     )
     for desc in ("similarity", "comparisons", "unique", "split"):
-        rows = tables[desc].query("mode == 'robust' and roi == 'FFA'")
+        rows = tables[desc] if desc == "split" else tables[desc].query("fit == 'ols'")
+        rows = rows.query("mode == 'robust' and roi == 'FFA'")
         assert set(rows["note"]) == {cause}, desc
 
 
