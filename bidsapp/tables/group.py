@@ -50,7 +50,7 @@ def group_tables(
     visible
         How visible models are in the robust mode, see `mean_visible`; models may be absent.
     seed
-        Of the bootstrap, and of the sign flips where they are too many to try all.
+        Of the sign flips, where they are too many to try all.
 
     Returns
     -------
@@ -77,7 +77,6 @@ def group_tables(
                 regions,
                 families,
                 ceiling_of[scores.mode],
-                analysis,
                 nulls,
                 visible,
                 seed,
@@ -141,7 +140,6 @@ def _similarity(
     regions: Sequence[str],
     families: Sequence[str],
     ceiling: Ceilings,
-    analysis: Analysis,
     nulls: pd.DataFrame,
     visible: Mapping[str, float],
     seed: int,
@@ -149,9 +147,7 @@ def _similarity(
     result = scores.similarity
     r = scores.participants.swapaxes(0, 1)  # (R, M, S): the order of the rows
     test = inference.one_sample_t(inference.fisher_z(r))
-    low, high = inference.bootstrap_interval(
-        result.r.swapaxes(0, 1), analysis.statistics.bootstrap_draws, np.random.default_rng(seed)
-    )
+    low, high = inference.interval(inference.two_factor(result.r.swapaxes(0, 1)))
     table = _rows(scores, regions, ("model",), [(model,) for model in models])
     table["n"] = test.n.ravel().astype(int)
     table["n_runs"] = np.isfinite(result.r).sum(axis=(2, 3)).T.ravel()
