@@ -182,14 +182,16 @@ def _comparisons(
 ) -> pd.DataFrame:
     pairs = list(combinations(range(len(models)), 2))
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    z = inference.fisher_z(scores.participants.swapaxes(0, 1))
-    difference = z[:, first] - z[:, second]  # (R, pairs, S)
-    test = inference.one_sample_t(difference)
+    z = inference.fisher_z(scores.similarity.r.swapaxes(0, 1))
+    difference = z[:, first] - z[:, second]  # (R, pairs, S, n_runs)
+    test = inference.two_factor_t(inference.two_factor(difference))
     names = [(models[a], models[b]) for a, b in pairs]
     table = _rows(scores, regions, ("model_a", "model_b"), names)
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = np.isfinite(difference).sum(axis=(2, 3)).ravel()
     table["diff_z"] = test.mean.ravel()
-    add_tests(table, test, difference, families, len(pairs), seed)
+    of_participants = inference.finite_mean(difference, -1)
+    add_tests(table, test, of_participants, families, len(pairs), seed)
     table["note"] = [notes.joined(notes.few(n, scores.too_short)) for n in table["n"]]
     return table
 
@@ -256,9 +258,9 @@ def add_tests(
     table
         Gets the columns t, df, p, p_bonferroni, q_fdr and p_signflip.
     test
-        The t tests of ``z``.
+        The t tests, a test a row of ``table`` in all.
     z
-        Shape (..., S), a test a row of ``table`` in all.
+        What signs are flipped of, shape (..., S).
     families
         Family of each region; regions vary slowest over the rows.
     per_region
