@@ -162,7 +162,7 @@ def make_study(setting: Setting, seed: int, bold: Path | None = None) -> list[Ru
     )
     brains = _bold(bold) if setting.noise == "bold" else make_brains(setting, films, rng)
     return [
-        _run_rdms(str(i + 1), film, brain, setting)
+        run_rdms(str(i + 1), film, brain, setting)
         for i, (film, brain) in enumerate(zip(films, brains, strict=True))
     ]
 
@@ -240,7 +240,8 @@ def _bold(folder: Path | None) -> list[list[Brain]]:
     return [[Brain(region, design) for region in regions] for regions in bold.series(folder)]
 
 
-def _run_rdms(run: str, film: RunFilm, brains: Sequence[Brain], setting: Setting) -> RunRDMs:
+def run_rdms(run: str, film: RunFilm, brains: Sequence[Brain], setting: Setting) -> RunRDMs:
+    """Make the RDMs of a run: of its brains, in each mode of the setting, and of the models."""
     volumes = film_volumes(film.coverage, setting.min_coverage, setting.repeated)
     every = np.ones(setting.volumes, dtype=np.bool_)
     fitted = volumes.used & film.defined if setting.regressed_on == "used" else every

@@ -155,7 +155,6 @@ class Statistics(Part):
     """Keys of the group's statistics."""
 
     null_draws: NullDraws = NullDraws()
-    bootstrap_draws: Annotated[int, Field(ge=0)] = 1000
     lag_curve_s: tuple[NonNegative, ...] = (0.0, 4.0, 10.0, 20.0, 30.0)
     autocorrelation_s: tuple[Positive, ...] = (2.0, 4.0, 6.0, 8.0, 10.0, 20.0, 30.0)
 

@@ -213,8 +213,7 @@ def _how(parser: Parser) -> None:
     )  # fmt: skip
     _option(
         group, "--random-seed", type=int,
-        help="of the bootstrap, the shifts of p_null, and sign flips beyond 15 participants "
-        "(default: 0)",
+        help="of the shifts of p_null, and of sign flips beyond 15 participants (default: 0)",
     )  # fmt: skip
     _option(
         group, "--error-bars", choices=("sd", "se"),

@@ -56,7 +56,6 @@ def demo_analysis(size: DemoSize) -> dict[str, Any]:
             }
         ],
         "statistics": {
-            "bootstrap_draws": 500,
             "null_draws": {"ols": 200, "nnls": 50, "ridge": 100},
         },
     }

@@ -15,7 +15,7 @@ from bidsapp.reports.style import model_looks
 
 UNIQUE = ("mode", "fit", "roi", "control", "target", "r_mean")
 COMPARISONS = (
-    *("mode", "fit", "roi", "model_a", "model_b", "n", "diff_z", "t", "df", "p"),
+    *("mode", "fit", "roi", "model_a", "model_b", "n", "n_runs", "diff_z", "t", "df", "p"),
     *("p_bonferroni", "q_fdr", "p_signflip"),
 )
 _ONE_MODEL = "There is only one model: nothing to compare it with."
@@ -87,8 +87,9 @@ def comparison_blocks(outputs: Outputs, album: Album) -> Iterator[Block]:
         yield Notes((_ONE_MODEL,))
         return
     yield Text(
-        "Difference of two models' similarity to a region (Fisher z, model_a less model_b), tested "
-        "over participants. Click a heading to sort; choose values above the table to filter."
+        "Difference of two models' similarity to a region (Fisher z, model_a less model_b): t is "
+        "for other participants and other runs of film, p_signflip for other participants alone. "
+        "Click a heading to sort; choose values above the table to filter."
     )
     caption = f"Models compared in pairs: all {len(table)} rows"
     source = album.relative(path)

@@ -1,4 +1,4 @@
-"""Group statistics of scores: each test's unit is a participant."""
+"""Group statistics of scores: over participants, or over participants and runs."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import stats
 
-from bidsapp.arrays import Floats
+from bidsapp.arrays import Floats, Ints
 
 MAX_EXACT = 15
 """Participants up to which every sign flip is tried."""
@@ -16,7 +16,7 @@ _TESTS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class TTest:
-    """t tests against zero; each field has the shape of the tests, NaN with fewer than two values.
+    """t tests against zero; each field has the shape of the tests, NaN where there is no test.
 
     Attributes
     ----------
@@ -29,6 +29,30 @@ class TTest:
     t: Floats
     df: Floats
     p: Floats
+
+
+@dataclass(frozen=True)
+class TwoFactor:
+    """Means of scores as estimates for other participants and other runs; see `two_factor`.
+
+    Each field has the shape of the means.
+
+    Attributes
+    ----------
+    n
+        Participants with a score.
+    mean
+        Mean over participants of each one's mean over runs.
+    error
+        Standard error of the mean.
+    df
+        Degrees of freedom: the smaller of participants and runs, less one.
+    """
+
+    n: Floats
+    mean: Floats
+    error: Floats
+    df: Floats
 
 
 def finite_mean(values: Floats, axis: int) -> Floats:
@@ -75,8 +99,65 @@ def one_sample_t(values: Floats) -> TTest:
     mean = finite_mean(values, -1)
     df = np.where(n > 1, n - 1.0, np.nan)
     error = finite_sd(values, -1) / np.sqrt(np.maximum(n, 1))
-    t = np.divide(mean, error, out=np.full(n.shape, np.nan), where=error > 1e-14 * np.abs(mean))
-    return TTest(n.astype(np.float64), mean, t, df, 2 * stats.t.sf(np.abs(t), df))
+    return _t_test(n.astype(np.float64), mean, error, df)
+
+
+def two_factor(scores: Floats) -> TwoFactor:
+    """Estimate mean scores for other participants and other runs, neither taken as fixed.
+
+    With A the squared standard error of the mean if participants alone vary, B if runs alone do,
+    and E the part that both hold, the scores' own noise, the squared standard error is A + B - E,
+    held between max(A, B) and A + B. Where every participant has every run these are mean squares
+    of a two-way layout, E that of the interaction, each divided by the number of scores; and the
+    limit of a bootstrap of both factors with many draws, corrected as there. With missing runs it
+    is that bootstrap of the mean's linear approximation.
+
+    Parameters
+    ----------
+    scores
+        Shape (..., S, n_runs); NaN where there is none. For a paired comparison give differences.
+
+    Returns
+    -------
+    TwoFactor
+        Each field of shape (...). error and df are NaN with fewer than two participants or runs.
+
+    References
+    ----------
+    Two-factor bootstrap and its corrected variance: Schütt et al. (2023), eLife 12:e82566.
+    """
+    there = np.isfinite(scores)
+    n, n_runs = (there.any(axis=axis).sum(axis=-1) for axis in (-1, -2))
+    fewer = np.minimum(n, n_runs)
+    df = np.where(fewer > 1, fewer - 1.0, np.nan)
+    mean = finite_mean(finite_mean(scores, -1), -1)
+    error = np.sqrt(_squared_error(scores, n, n_runs))
+    return TwoFactor(n.astype(np.float64), mean, error, df)
+
+
+def two_factor_t(estimate: TwoFactor) -> TTest:
+    """Two-sided t test of each mean against zero; t and p are NaN without an error above zero."""
+    return _t_test(estimate.n, estimate.mean, estimate.error, estimate.df)
+
+
+def interval(estimate: TwoFactor, level: float = 0.95) -> tuple[Floats, Floats]:
+    """Interval of each mean for other participants and other runs.
+
+    Parameters
+    ----------
+    estimate
+        As `two_factor` gives.
+    level
+        Coverage.
+
+    Returns
+    -------
+    tuple of Floats
+        Lower and upper end: the mean less and plus its standard error times the quantile of
+        Student's t; NaN with fewer than two participants or runs.
+    """
+    half = stats.t.ppf((1 + level) / 2, estimate.df) * estimate.error
+    return estimate.mean - half, estimate.mean + half
 
 
 def sign_flip(values: Floats, generator: np.random.Generator | None = None) -> Floats:
@@ -135,84 +216,34 @@ def benjamini_hochberg(p: Floats) -> Floats:
     return q
 
 
-def bootstrap_interval(
-    scores: Floats, draws: int, generator: np.random.Generator, level: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Interval of the mean score for other participants and other runs, by resampling both.
-
-    The scores are fixed: nothing is fitted again. Percentiles of so few participants and runs would
-    be too narrow; the interval is the mean and its standard error times the quantile of Student's t
-    with the degrees of freedom of the smaller factor. The variances from resampling each factor
-    alone both hold the scores' own noise, which resampling both at once tells apart.
-
-    Parameters
-    ----------
-    scores
-        Shape (..., S, n_runs); NaN where there is none.
-    draws
-        How often to resample; every test shares the draws.
-    generator
-        Source of the draws.
-    level
-        Coverage.
-
-    Returns
-    -------
-    tuple of Floats
-        Lower and upper end, each of shape (...); NaN with fewer than two participants or runs, or
-        no draws.
-
-    References
-    ----------
-    Two-factor resampling and its corrected variance: Schütt et al. (2023), eLife 12:e82566.
-    """
-    *shape, s, n_runs = scores.shape
-    flat = scores.reshape(-1, s, n_runs)
-    if not draws or not len(flat):
-        return np.full(shape, np.nan), np.full(shape, np.nan)
-    participants = _counts(s, draws, generator)
-    runs = _counts(n_runs, draws, generator)
-    ends = np.array([_interval(some, participants, runs, level) for some in flat])
-    return ends[:, 0].reshape(shape), ends[:, 1].reshape(shape)
+def _t_test(n: Floats, mean: Floats, error: Floats, df: Floats) -> TTest:
+    t = np.divide(mean, error, out=np.full(n.shape, np.nan), where=error > 1e-14 * np.abs(mean))
+    return TTest(n, mean, t, df, 2 * stats.t.sf(np.abs(t), df))
 
 
-def _interval(scores: Floats, participants: Floats, runs: Floats, level: float) -> Floats:
-    """Give one test's interval."""
+def _squared_error(scores: Floats, n: Ints, n_runs: Ints) -> Floats:
+    """Squared standard errors of `two_factor`, of n participants and n_runs runs with a score."""
     there = np.isfinite(scores)
-    n_participants, n_runs = (int(there.any(axis=axis).sum()) for axis in (1, 0))
-    fewer = min(n_participants, n_runs)
-    if fewer < 2:
-        return np.array([np.nan, np.nan])
-    once_each = np.ones_like(participants), np.ones_like(runs)
-    of_participants = _means(scores, participants, once_each[1]).var()
-    of_runs = _means(scores, once_each[0], runs).var()
-    own = _means(scores, participants, runs).var() - of_participants - of_runs
-    for n in (n_participants, n_runs):
-        own *= n / (n - 1)  # a bootstrap variance is too small by (n - 1) / n
-    of_participants *= n_participants / (n_participants - 1)
-    of_runs *= n_runs / (n_runs - 1)
-    both = of_participants + of_runs
-    variance = np.clip(both - own, max(of_participants, of_runs), both)
-    half = stats.t.ppf((1 + level) / 2, fewer - 1) * np.sqrt(variance)
-    mean = float(_means(scores, once_each[0][:1], once_each[1][:1])[0])
-    return np.array([mean - half, mean + half])
+    n_own, at_least_one = there.sum(axis=-1), np.maximum(n, 1)
+    means = finite_mean(scores, -1)
+    # By how much the overall mean moves with the weight of a participant's run.
+    moves = np.where(there, scores - means[..., None], 0.0)
+    moves /= np.maximum(n[..., None] * n_own, 1)[..., None]
+    of_runs = moves.sum(axis=-2)
+    expected = (of_runs / at_least_one[..., None])[..., None, :]
+    interaction = np.where(n_own[..., None] > 0, moves - expected, 0.0)
+    by_n, by_runs = _bootstrap_factor(n), _bootstrap_factor(n_runs)
+    a = finite_sd(means, -1) ** 2 / at_least_one
+    b = by_runs * (of_runs**2).sum(axis=-1)
+    e = by_n * by_runs * (interaction**2).sum(axis=(-2, -1))
+    squared: Floats = np.clip(a + b - e, np.maximum(a, b), a + b)
+    return squared
 
 
-def _means(scores: Floats, participants: Floats, runs: Floats) -> Floats:
-    """Mean of every draw; a participant's mean is over the drawn runs that it has."""
-    there = np.isfinite(scores)
-    n = runs @ there.T  # (draws, S)
-    mean = np.divide(runs @ np.where(there, scores, 0.0).T, n, out=np.zeros(n.shape), where=n > 0)
-    weight = participants * (n > 0)
-    total = weight.sum(axis=1)
-    drawn: Floats = (weight * mean).sum(axis=1)[total > 0] / total[total > 0]
-    return drawn
-
-
-def _counts(n: int, draws: int, generator: np.random.Generator) -> Floats:
-    """How often each of n items is drawn, shape (draws, n)."""
-    counts: Floats = generator.multinomial(n, np.full(n, 1 / n), size=draws).astype(np.float64)
-    return counts
+def _bootstrap_factor(n: Ints) -> Floats:
+    """By how much a bootstrap variance of n is too small, n / (n - 1); NaN for fewer than two."""
+    factor: Floats = np.divide(n, n - 1, out=np.full(n.shape, np.nan), where=n > 1)
+    return factor
 
 
 def _signs(n: int, generator: np.random.Generator | None) -> Floats:

@@ -53,7 +53,7 @@ def group_tables(
     visible
         How visible models are in the robust mode, see `mean_visible`; models may be absent.
     seed
-        Of the bootstrap, and of the sign flips where they are too many to try all.
+        Of the sign flips, where they are too many to try all.
 
     Returns
     -------
@@ -82,7 +82,6 @@ def group_tables(
                 regions,
                 families,
                 ceiling_of[scores.mode],
-                analysis,
                 shifted,
                 visible,
                 seed,
@@ -146,7 +145,6 @@ def _similarity(
     regions: Sequence[str],
     families: Sequence[str],
     ceiling: Ceilings,
-    analysis: Analysis,
     shifted: pd.DataFrame,
     visible: Mapping[str, float],
     seed: int,
@@ -154,9 +152,7 @@ def _similarity(
     result = scores.similarity
     r = scores.participants.swapaxes(0, 1)  # (R, M, S): the order of the rows
     test = inference.one_sample_t(inference.fisher_z(r))
-    low, high = inference.bootstrap_interval(
-        result.r.swapaxes(0, 1), analysis.statistics.bootstrap_draws, np.random.default_rng(seed)
-    )
+    low, high = inference.interval(inference.two_factor(result.r.swapaxes(0, 1)))
     table = rows_of(scores, regions, ("model",), [(model,) for model in models])
     table["n"] = test.n.ravel().astype(int)
     table["n_runs"] = np.isfinite(result.r).sum(axis=(2, 3)).T.ravel()
@@ -191,14 +187,16 @@ def _comparisons(
 ) -> pd.DataFrame:
     pairs = list(combinations(range(len(models)), 2))
     first, second = [a for a, _ in pairs], [b for _, b in pairs]
-    z = inference.fisher_z(scores.participants.swapaxes(0, 1))
-    difference = z[:, first] - z[:, second]  # (R, pairs, S)
-    test = inference.one_sample_t(difference)
+    z = inference.fisher_z(scores.similarity.r.swapaxes(0, 1))
+    difference = z[:, first] - z[:, second]  # (R, pairs, S, n_runs)
+    test = inference.two_factor_t(inference.two_factor(difference))
     names = [(models[a], models[b]) for a, b in pairs]
     table = rows_of(scores, regions, ("model_a", "model_b"), names)
     table["n"] = test.n.ravel().astype(int)
+    table["n_runs"] = np.isfinite(difference).sum(axis=(2, 3)).ravel()
     table["diff_z"] = test.mean.ravel()
-    add_tests(table, test, difference, families, len(pairs), seed)
+    of_participants = inference.finite_mean(difference, -1)
+    add_tests(table, test, of_participants, families, len(pairs), seed)
     table["note"] = [notes.joined(notes.few(n, scores.too_short)) for n in table["n"]]
     return table
 

@@ -34,9 +34,9 @@ def add_tests(
     table
         Gets the columns t, df, p, p_bonferroni, q_fdr and p_signflip.
     test
-        The t tests of ``z``.
+        The t tests, a test a row of ``table`` in all.
     z
-        Shape (..., S), a test a row of ``table`` in all.
+        What signs are flipped of, shape (..., S).
     families
         Family of each region; regions vary slowest over the rows.
     per_region

@@ -316,7 +316,7 @@ class MadeUp:
             [(*key, *pair) for key in keys for pair in combinations(a.models, 2)],
             columns=["mode", "fit", "roi", "model_a", "model_b"],
         )
-        pairs = pairs.assign(n=3, diff_z=random.normal(0, 0.01, len(pairs)), df=2)
+        pairs = pairs.assign(n=3, n_runs=24, diff_z=random.normal(0, 0.01, len(pairs)), df=2)
         for name in ("t", "p", "p_bonferroni", "q_fdr", "p_signflip"):
             pairs[name] = random.uniform(0, 1, len(pairs))
         split = rows[rows["fit"] == a.fits[0]].drop(columns="fit").assign(r2_part=0.01)

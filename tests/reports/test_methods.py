@@ -154,13 +154,13 @@ def test_feature_tables_are_told_from_networks(paper: Analysis) -> None:
     assert "PyTorch" not in text
 
 
-def test_intervals_are_told_where_there_are_any(paper: Analysis) -> None:
-    assert "plus and minus Student's t" in methods_text(paper, {})
-    content = paper.model_dump(mode="json")
-    content["statistics"]["bootstrap_draws"] = 0
-    text = methods_text(Analysis.model_validate(content), {})
-    for part in ("ntervals", "Schütt", "resampling"):
-        assert part not in text
+def test_what_treats_the_film_as_random_is_told(paper: Analysis) -> None:
+    single = methods_text(paper, {})
+    for part in ("plus and minus Student's t", "Schütt"):
+        assert part in single
+    assert "compared in pairs" not in single
+    several = paper.model_copy(update={"models": ("resnet18-imagenet", "mae-base")})
+    assert "this test does not treat the film as fixed" in methods_text(several, {})
 
 
 def test_masks_are_told_from_maps(paper: Analysis) -> None:

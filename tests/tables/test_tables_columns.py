@@ -35,7 +35,7 @@ DESIGN = {
         "p_bonferroni q_fdr p_signflip p_null p_null_fwe note"
     ),
     ("group", "comparisons"): (
-        "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip note"
+        "mode fit roi model_a model_b n n_runs diff_z t df p p_bonferroni q_fdr p_signflip note"
     ),
     ("group", "lag"): "fit roi model min_lag_s n r_mean r_sd note",
     ("group", "components"): "mode model layer pc1 pc2 pc3 pc4 pc5 note",

@@ -9,6 +9,7 @@ from plain_control import scores_in_robust
 from scipy import stats
 
 from bidsapp.rsa.ceiling import ceilings
+from bidsapp.rsa.inference import interval, two_factor
 from bidsapp.rsa.null import shift_p
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import study_products
@@ -98,7 +99,8 @@ def test_similarity_rows_by_hand(study, tables, analysis):
             }
             for name, value in expected.items():
                 assert row[name] == pytest.approx(value, rel=1e-9), name
-            assert row["ci_low"] < row["r_mean"] < row["ci_high"]
+            ends = interval(two_factor(found.r[m, r]))
+            np.testing.assert_allclose([row["ci_low"], row["ci_high"]], ends)
 
 
 def test_p_is_corrected_within_its_family(tables):
@@ -112,15 +114,49 @@ def test_p_is_corrected_within_its_family(tables):
         np.testing.assert_allclose(family["q_fdr"], stats.false_discovery_control(p))
 
 
-def test_comparison_is_the_paired_test(study, tables):
-    found = similarity(study.robust, MODELS, "robust", "ols").r.mean(axis=-1)
-    z = np.arctanh(found)
-    row = tables["comparisons"].set_index(["mode", "fit", "roi"]).loc[("robust", "ols", "FFA")]
-    t, p = stats.ttest_rel(z[0, 0], z[1, 0])
+def test_comparison_is_the_test_for_other_participants_and_runs(study, tables):
+    z = np.arctanh(similarity(study.robust, MODELS, "robust", "ols").r[:, 1])  # V1v
+    difference = z[0] - z[1]
+    of_participants, of_runs = difference.mean(axis=1), difference.mean(axis=0)
+    own = difference - of_participants[:, None] - of_runs + difference.mean()
+    a, b = of_participants.var(ddof=1) / 5, of_runs.var(ddof=1) / 4
+    squared_error = np.clip(a + b - (own**2).sum() / (4 * 3) / 20, max(a, b), a + b)
+    t = difference.mean() / np.sqrt(squared_error)
+    expected = {
+        "n": 5,
+        "n_runs": 20,
+        "diff_z": difference.mean(),
+        "t": t,
+        "df": 3,
+        "p": 2 * stats.t.sf(abs(t), 3),
+        "p_signflip": 2 / 2**5,
+    }
+    row = tables["comparisons"].set_index(["mode", "fit", "roi"]).loc[("robust", "ols", "V1v")]
     assert (row["model_a"], row["model_b"]) == ("good", "bad")
-    np.testing.assert_allclose([row["t"], row["p"]], [t, p])
-    assert row["diff_z"] == pytest.approx((z[0, 0] - z[1, 0]).mean())
-    assert row["p_signflip"] == pytest.approx(2 / 2**5)
+    for name, value in expected.items():
+        assert row[name] == pytest.approx(value, rel=1e-9), name
+
+
+def test_comparison_corrects_p_over_regions_and_pairs(tables):
+    rows = tables["comparisons"].query("mode == 'robust' and fit == 'ols'").set_index("roi")
+    atlas = rows.loc[["V1v", "V1d"]]
+    np.testing.assert_allclose(atlas["p_bonferroni"], np.minimum(2 * atlas["p"], 1))
+    np.testing.assert_allclose(atlas["q_fdr"], stats.false_discovery_control(atlas["p"]))
+    assert rows.loc["FFA", "p_bonferroni"] == rows.loc["FFA", "p"]
+
+
+def test_comparison_where_runs_are_missing(runs, analysis):
+    runs[0].targets[:, 1] = np.nan  # a participant without run 1
+    study = study_of(runs)
+    z = np.arctanh(similarity(study.robust, MODELS, "robust", "ols").r[:, 1])
+    difference = z[0] - z[1]
+    estimate = two_factor(difference)
+    rows = tables_of(study, analysis)["comparisons"].set_index(["mode", "fit", "roi"])
+    row = rows.loc[("robust", "ols", "V1v")]
+    assert (row["n"], row["n_runs"], row["df"]) == (5, 19, 3)
+    mean = np.nanmean(difference, axis=1).mean()
+    assert row["diff_z"] == pytest.approx(mean, rel=1e-9)
+    assert row["t"] == pytest.approx(mean / estimate.error, rel=1e-9)
 
 
 def test_planted_region_wins_and_the_empty_one_does_not(tables):

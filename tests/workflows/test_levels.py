@@ -32,7 +32,8 @@ GROUP_COLUMNS = {
     "p_null_fwe q_null visible n_volumes note",
     "unique": "mode fit roi control target n n_runs r_mean r_sd delta_r2_mean delta_r2_sd t df p "
     "p_bonferroni q_fdr p_signflip p_null p_null_fwe note",
-    "comparisons": "mode fit roi model_a model_b n diff_z t df p p_bonferroni q_fdr p_signflip",
+    "comparisons": "mode fit roi model_a model_b n n_runs diff_z t df p p_bonferroni q_fdr "
+    "p_signflip",
     "lag": "fit roi model min_lag_s n r_mean r_sd",
     "components": "mode model layer pc1 pc2 pc3 pc4 pc5",
     "framepairs": "mode component sign rank run onset_a onset_b film_a film_b loading",

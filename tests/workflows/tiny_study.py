@@ -298,7 +298,6 @@ def write_analysis(path: Path, **changes: Any) -> None:
         "feature_tables": [
             {"name": "ratings", "files": {run: f"ratings_run-{run}.tsv" for run in RUNS}}
         ],
-        "statistics": {"bootstrap_draws": 50},
     }
     content = {key: value for key, value in (content | changes).items() if value is not None}
     path.write_text(yaml.safe_dump(content, sort_keys=False))

@@ -132,7 +132,7 @@ def statistics(analysis: Analysis, n_participants: int | None) -> str:
         "a two-sided t-test and a sign-flip test (every flip up to 15 participants); p values were "
         "corrected within one mode, fit and set of regions (Bonferroni, and false discovery rate, "
         f"{cite('fdr')}). These tests treat the film as fixed. {_null(analysis)}"
-        f"{_intervals(analysis.statistics.bootstrap_draws)}Noise "
+        f"{_both_factors(analysis)}Noise "
         "ceilings are the mean correlation of a participant's dissimilarities with those of each "
         "other participant (as in the paper), and the correlation with the mean of the others "
         f"(lower) and of all participants (upper; {cite('ceiling')})."
@@ -149,14 +149,21 @@ def _comparator_ceilings(analysis: Analysis) -> str:
     )
 
 
-def _intervals(draws: int) -> str:
-    if not draws:
-        return ""
-    return (
+def _both_factors(analysis: Analysis) -> str:
+    """Say what treats neither participants nor runs as fixed."""
+    intervals = (
         "95% intervals for other participants and runs are the mean, plus and minus Student's t "
         "(degrees of freedom: the smaller of participants and runs, less one) times a standard "
-        "error from resampling both, with a correction for doing so at once "
-        f"({draws} draws; {cite('inference')}). "
+        "error that treats both as random: the limit of a bootstrap of both, with its correction "
+        f"for drawing both at once ({cite('inference')}). "
+    )
+    if len(analysis.models) < 2:
+        return intervals
+    return (
+        f"{intervals}Models were compared in pairs by a two-sided t-test with such a standard "
+        "error, of the difference of their Fisher z values in each participant and run left out, "
+        "corrected likewise; so this test does not treat the film as fixed, but the sign-flip test "
+        "of the same difference does. "
     )
 
 
