@@ -11,6 +11,7 @@ from pathlib import Path
 BENCHMARKS = (
     "group_stage",
     "shift_null",
+    "unique",
     "extraction",
     "against_thingsvision",
     "reading",

@@ -19,6 +19,7 @@ from bidsapp.rsa.feature_gram import N_FOLLOWERS, feature_gram, followers_column
 from bidsapp.rsa.pairs import PairSet
 from bidsapp.rsa.rdm import UnitMoments
 
+_NOTHING_LEFT = 1e-5  # variance of a column beside the template, under which it is rounding
 N_CONTROL = 1 + N_FOLLOWERS
 """Columns of each layer as a control: its RDM, and what brains that follow it have."""
 
@@ -107,10 +108,18 @@ def controlled_run(
     as_targets = standardise([models], pairs, "lag-centred")
     as_controls = standardise([control.reshape(N_CONTROL * p, -1)], _in_order(pairs), "lag-centred")
     if pairs.n_pairs:
-        as_controls -= np.outer(as_controls @ removed.template, removed.template)
-        as_controls = standardise([as_controls], _in_order(pairs), "centred")
+        _take_out(as_controls, removed.template)
     columns = np.vstack([as_targets, as_controls])
     return ControlledRun(pairs, columns, known, standardise([targets], pairs, "lag-centred"))
+
+
+def _take_out(columns: Floats, template: Floats) -> None:
+    """Regress a template of unit norm out of columns, and scale them to unit SD, in place."""
+    shares = columns @ template
+    left = 1 - shares**2 / columns.shape[1]
+    for column, share, variance in zip(columns, shares, left, strict=True):
+        column -= share * template
+        column *= variance**-0.5 if variance > _NOTHING_LEFT else 0.0
 
 
 def _in_order(pairs: PairSet) -> PairSet:

@@ -25,7 +25,7 @@ def run_workflow(
     settings: Settings,
     log_dir: Path,
     parallel: bool = True,
-    told: str | None = None,
+    told: tuple[str, ...] = (),
 ) -> dict[str, str]:
     """Run a workflow to its end; return the crash report of every step that failed, by its name.
 
@@ -143,10 +143,9 @@ def _plugin(settings: Settings, parallel: bool) -> dict[str, Any]:
     return {"plugin": "MultiProc", "plugin_args": arguments}
 
 
-def _teller(workflow: engine.Workflow, told: str | None) -> Callable[[engine.Node, str], None]:
-    """Make what logs the end of each step whose name begins with ``told``, if that is given."""
-    names = [] if told is None else workflow.list_node_names()
-    steps = [name for name in names if name.startswith(told or "")]
+def _teller(workflow: engine.Workflow, told: tuple[str, ...]) -> Callable[[engine.Node, str], None]:
+    """Make what logs the end of each step whose name begins with one of ``told``."""
+    steps = [name for name in workflow.list_node_names() if told and name.startswith(told)]
     ended: set[str] = set()
 
     def tell(node: engine.Node, status: str) -> None:

@@ -51,7 +51,7 @@ def run(settings: Settings, analysis: Analysis) -> int:
         LOGGER.warning("%s", warning)
     log_dir = log(settings, analysis, len(_counted(brain_rdms)))
     withdraw_group(settings, analysis)
-    crashes = run_workflow(workflow, settings, log_dir, told=_NULL)
+    crashes = run_workflow(workflow, settings, log_dir, told=(_NULL, _UNIQUE))
     if any(not step.endswith(".comparators") for step in crashes):
         return end(crashes)
     facts = facts_of(settings, analysis, (*warnings, *plan_warnings(settings, analysis)))
