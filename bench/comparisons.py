@@ -47,6 +47,7 @@ NOISES: Mapping[str, Setting] = {
     "ar.5, replicate": replace(MIDDLE, modes=("replicate",)),
 }
 BOTH = Setting(effect=0.4)
+TWIN_WALKS = replace(BOTH, planted="walk-8")
 TWINS = (
     replace(BOTH, effect=0.2),
     BOTH,
@@ -54,8 +55,9 @@ TWINS = (
     replace(BOTH, noise="1/f1"),
     replace(BOTH, runs=8),
     replace(BOTH, participants=15),
-    *(replace(BOTH, planted=name) for name in ("shots", "drift", "cuts-60s", "walk-8")),
+    *(replace(BOTH, planted=name) for name in ("shots", "drift", "cuts-60s")),
     replace(BOTH, planted="table-8x30s", effect=0.8),
+    TWIN_WALKS,
 )
 PLANTED = (
     replace(MIDDLE, effect=0.2),
@@ -106,28 +108,37 @@ def plain(setting: Setting, seed: int) -> Study:
     return Study(make_study(setting, seed), columns)
 
 
-def twins(setting: Setting, seed: int) -> Study:
+def twins(setting: Setting, seed: int, *, in_each_run: bool = False) -> Study:
     """Make a study in which brains respond equally to two models of the planted one's kind.
 
-    Their features are drawn independently. ``effect`` is that of each.
+    Parameters
+    ----------
+    setting, seed
+        As of `make_study`; ``effect`` is that of each of the two.
+    in_each_run
+        Whether responses are equally large in each run; else they are on average over films.
     """
     rng = np.random.default_rng([seed, setting_seed(setting)])
     films = [run_films(setting.timing, setting.runs, rng) for _ in range(2)]
     layers = MODELS[setting.planted].layers
     by_run = list(zip(*films, strict=True))
-    of_both = [
-        RunFilm(
-            {layers[0]: np.hstack([film.layers[name] for film in pair for name in layers])},
-            pair[0].coverage,
-        )
-        for pair in by_run
-    ]
+    of_both = []
+    for pair in by_run:
+        features = [np.hstack([film.layers[name] for name in layers]) for film in pair]
+        if in_each_run:
+            features = [values / values.var(axis=0).mean() ** 0.5 for values in features]
+        of_both.append(RunFilm({layers[0]: np.hstack(features)}, pair[0].coverage))
     brains = make_brains(replace(setting, effect=2**0.5 * setting.effect), of_both, rng)
     runs = []
     for i, (pair, brain) in enumerate(zip(by_run, brains, strict=True), 1):
         one, other = (run_rdms(str(i), film, brain, setting) for film in pair)
         runs.append(replace(one, models=np.vstack([one.models, other.models])))
     return Study(runs, layer_columns({"one": layers, "other": layers}))
+
+
+def twins_in_each_run(setting: Setting, seed: int) -> Study:
+    """Make `twins` whose responses are equally large in each run."""
+    return twins(setting, seed, in_each_run=True)
 
 
 def compared(make: Callable[[Setting, int], Study], setting: Setting, studies: int) -> pd.DataFrame:
@@ -166,10 +177,11 @@ def twin_rows(studies: int) -> Iterator[str]:
     """Count differences between two models that the brain responds to equally, in Markdown."""
     yield "| both models | size | noise | t | paired t over participants |"
     yield "|---" * 5 + "|"
-    for setting in TWINS:
-        tests = compared(twins, replace(setting, models=(setting.planted,)), studies)
+    for make, setting in (*((twins, s) for s in TWINS), (twins_in_each_run, TWIN_WALKS)):
+        tests = compared(make, replace(setting, models=(setting.planted,)), studies)
         shares = f"{tests['t'].mean():.3f} | {tests['paired'].mean():.3f}"
-        yield f"| {setting.planted} | {setting.effect} | {_varied(setting)} | {shares} |"
+        equal = ", equal in each run" if make is twins_in_each_run else ""
+        yield f"| {setting.planted} | {setting.effect}{equal} | {_varied(setting)} | {shares} |"
 
 
 def difference_rows(studies: int) -> Iterator[str]:
