@@ -7,7 +7,7 @@ with the brain but what its layers share with half of A's. What B predicts of th
 zero. It is for ordinary least squares, which takes all of A's part away. Ridge shrinks A's weights
 and non-negative least squares cannot give them their sign; what they leave of A, B then explains
 through what it shares with A. RDMs are made up directly, so the truth is exact; r is the mean over
-participants, with twice its standard error.
+participants and studies, with twice its standard error over studies.
 """
 
 from itertools import product
@@ -16,7 +16,7 @@ import numpy as np
 
 from bidsapp.analysis.part import Fit, Mode
 from bidsapp.arrays import Floats
-from bidsapp.rsa.inference import finite_mean
+from bidsapp.rsa.inference import finite_mean, one_sample_t
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.rsa.unique import Unique, pairs_of, unique
@@ -24,6 +24,7 @@ from bidsapp.rsa.unique import Unique, pairs_of, unique
 LAYERS = 6
 PARTICIPANTS = 12
 RUNS = 6
+STUDIES = 8
 VOLUMES = 150
 PENALTIES = tuple(10 ** (-4 + 0.5 * i) for i in range(17))
 MIN_LAG_S = 20.0
@@ -77,12 +78,17 @@ def main() -> None:
     for plant_b, pairs in ((False, {"B beyond A": a_then_b}),
                            (True, {"B beyond A": a_then_b, "A beyond B": b_then_a})):  # fmt: skip
         print("planted:", "A and B" if plant_b else "A alone")
-        for (mode, fit), found in contributions(1, which, plant_b=plant_b).items():
-            for name, pair in pairs.items():
-                r, delta = (finite_mean(a[pair, 0], -1) for a in (found.r, found.delta_r2))
-                error = 2 * r.std(ddof=1) / np.sqrt(len(r))
-                print(f"  {mode:9} {fit:5} {name}: r {r.mean():+.4f} +- {error:.4f}, "
-                      f"delta R2 {delta.mean():+.5f}")  # fmt: skip
+        studies = [contributions(seed, which, plant_b=plant_b) for seed in range(STUDIES)]
+        for (mode, fit), (name, pair) in product(which, pairs.items()):
+            r, delta = (
+                np.array([finite_mean(getattr(study[mode, fit], what)[pair, 0], -1)
+                          for study in studies])
+                for what in ("r", "delta_r2")
+            )  # fmt: skip
+            error = 2 * r.mean(axis=1).std(ddof=1) / np.sqrt(STUDIES)
+            low = sum(one_sample_t(own).p < 0.05 for own in r)
+            print(f"  {mode:9} {fit:5} {name}: r {r.mean():+.4f} +- {error:.4f}, delta R2 "
+                  f"{delta.mean():+.5f}, t-test p < .05 in {low} of {STUDIES}")  # fmt: skip
 
 
 if __name__ == "__main__":
