@@ -64,7 +64,7 @@ class _GroupInputSpec(StudyInputSpec):
         File(exists=True), mandatory=True, desc="scores of ControlledNull, one a participant"
     )
     tables = traits.List(File(exists=True), mandatory=True, desc="similarity of the participants")
-    seed = traits.Int(mandatory=True, desc="of the bootstrap")
+    seed = traits.Int(mandatory=True, desc="of random sign flips")
 
 
 class GroupStatistics(SimpleInterface):
