@@ -213,7 +213,8 @@ def _how(parser: Parser) -> None:
     )  # fmt: skip
     _option(
         group, "--random-seed", type=int,
-        help="of the shifts of p_null, and of sign flips beyond 15 participants (default: 0)",
+        help="of the shifts of p_null and p_null_fwe, and of sign flips beyond 15 participants "
+        "(default: 0)",
     )  # fmt: skip
     _option(
         group, "--error-bars", choices=("sd", "se"),

@@ -1,7 +1,7 @@
 """Blocks of the group's page on models among themselves: unique parts, pairs, components."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +18,8 @@ COMPARISONS = (
     *("mode", "fit", "roi", "model_a", "model_b", "n", "n_runs", "diff_z", "t", "df", "p"),
     *("p_bonferroni", "q_fdr", "p_signflip"),
 )
+_FITS = ("ols", "nnls")  # drawn: the first that there is
+_TESTED: Mode = "robust"
 _ONE_MODEL = "There is only one model: nothing to compare it with."
 
 
@@ -28,13 +30,12 @@ def unique_blocks(outputs: Outputs, album: Album) -> Iterator[Block]:
     if len(analysis.models) < 2 or table.empty:
         yield Notes((_ONE_MODEL,))
         return
-    fit = "ols" if "ols" in analysis.fits else analysis.fits[0]
-    yield Text(
-        "Correlation of the column's model with what the row's model leaves of each region. "
-        "Controls fitted by ridge or nnls leave a part of themselves to the target: read ols."
-    )
+    fit = next((name for name in _FITS if name in analysis.fits), analysis.fits[0])
+    yield Text(_unique_text(analysis.modes))
     for mode in analysis.modes:
         ours = table[(table["fit"] == fit) & (table["mode"] == mode)]
+        if mode != _TESTED:
+            ours = ours.drop(columns="p_null_fwe", errors="ignore")
         if not ours["r_mean"].notna().any():
             yield Notes((f"{album.relative(path)} holds no values of {mode}, fit {fit}.",))
             continue
@@ -44,13 +45,46 @@ def unique_blocks(outputs: Outputs, album: Album) -> Iterator[Block]:
             alt=_described(analysis, ours, mode),
             caption=f"Unique similarity, mode {mode}, fit {fit}: mean over participants of the "
             "correlation of the target model (column) with what the control model (row) leaves of "
-            "the region. All regions on one scale; columns are numbered as rows are.",
+            "the region. All regions on one scale; columns are numbered as rows are."
+            f"{_marks(ours, mode)}",
             source=path,
         )
     for mode in analysis.modes:
         yield _unique_table(analysis, table[(table["fit"] == fit) & (table["mode"] == mode)],
                             f"The same as numbers, mode {mode}, fit {fit}",
                             album.relative(path))  # fmt: skip
+
+
+def _unique_text(modes: Sequence[Mode]) -> str:
+    """Say what the matrices hold, and what p means."""
+    said = (
+        "Correlation of the column's model, the target, with what the row's model, the control, "
+        "leaves of each region."
+    )
+    if _TESTED in modes:
+        said += (
+            " In robust the control brings, beside the RDM of each of its layers, the RDMs that a "
+            "brain which follows the layer's features would have after the nuisance regression, "
+            "without noise and with much of it. p_null_fwe says how often r is as high when what "
+            "the control leaves of the region is shifted in time. A small one says that the "
+            "target's RDM adds to the control's RDM and to what the control's features predict; it "
+            "does not prove that the target has features that the control lacks."
+        )
+    if "replicate" in modes:
+        said += " Replicate follows the paper; its values are not tested against shifts."
+    return said + " Controls fitted by ridge or nnls leave a part of themselves to the target."
+
+
+def _marks(table: pd.DataFrame, mode: Mode) -> str:
+    """Say what a dot is, or why there is none; nothing of a mode that has no marks."""
+    if mode != _TESTED:
+        return ""
+    if "p_null_fwe" not in table or not table["p_null_fwe"].notna().any():
+        return " No cell is marked: the table has no p_null_fwe."
+    return (
+        " A dot marks p_null_fwe under .05 (what the control leaves, shifted in time; corrected "
+        "over all pairs of models and all regions of a set)."
+    )
 
 
 def _described(analysis: Analysis, table: pd.DataFrame, mode: Mode) -> str:

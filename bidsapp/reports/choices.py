@@ -174,6 +174,13 @@ def _fits(analysis: Analysis) -> Iterator[Choice]:
                 "robust: the earlier run's end is left out",
                 "no moment is in training and test",
             )
+        if "ols" in analysis.fits and len(analysis.models) > 1:
+            yield (
+                "unique contributions",
+                "what a control's layers leave",
+                "robust: what these leave, and what brains that follow its features would have",
+                "the control leaves less of its own part to the target",
+            )
     others = [fit for fit in analysis.fits if fit != "nnls"]
     if others:
         yield (
@@ -193,7 +200,7 @@ def _inference(analysis: Analysis) -> Iterator[Choice]:
         yield (
             "test of a similarity",
             "t test over participants",
-            "those, and p_null_fwe from models shifted in time",
+            "that, which takes the film as fixed, and p_null_fwe from models shifted in time",
             "whether the film, and not chance likeness of slow signals, makes r",
         )
     yield (

@@ -23,7 +23,8 @@ TEXT = (
     "name",
 )  # fmt: skip
 NUMBERS = (
-    "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null", "visible",
+    "index", "r", "r_mean", "r_sd", "lag_s", "min_lag_s", "n_voxels", "p_null",
+    "p_null_fwe", "visible",
     "ceiling_paper", "ceiling_lower", "ceiling_upper", "n_volumes", "n_censored", "n_robust",
     "fd_mean", "fd_max", "fd_over_half_mm", "tsnr", "tsnr_median", "diff_z", "pc1", "pc2", "rank",
     "onset_a", "onset_b", "loading",

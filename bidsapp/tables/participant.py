@@ -100,7 +100,7 @@ def _similarity(
 
 
 def _most(visible: Mapping[str, Floats], run: str, columns: slice) -> float:
-    """Give the visibility of a model's most visible layer, whatever its sign, which weights learn.
+    """Give the visibility of a model's most visible layer, whatever its sign.
 
     NaN where none is known.
     """

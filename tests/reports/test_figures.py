@@ -403,6 +403,29 @@ def test_matrices_have_controls_in_rows_targets_in_columns_and_one_scale() -> No
     assert written[:2] == [".01", ".02"]
 
 
+@pytest.mark.parametrize("n_models", [3, 12])
+def test_a_dot_lies_in_the_corner_of_each_cell_under_05(n_models: int) -> None:
+    models = [f"m{i}" for i in range(n_models)]
+    rows = [(region, *pair) for region in ("V1", "FFA") for pair in permutations(models, 2)]
+    table = pd.DataFrame(rows, columns=["roi", "control", "target"]).assign(r_mean=0.02)
+    pairs = {"V1": {("m0", "m2"), ("m2", "m1")}, "FFA": set()}
+    table["p_null_fwe"] = [
+        0.049 if (control, target) in pairs[region] else 0.05 for region, control, target in rows
+    ]
+    table.loc[table["control"] == "m1", "p_null_fwe"] = np.nan
+    figure = unique_matrices(table, ("V1", "FFA"), models)
+    for axis, region in zip(figure.axes, ("V1", "FFA"), strict=False):
+        marks, rims = (patch.get_path().vertices[::2] for patch in axis.patches)
+        np.testing.assert_array_equal(marks, rims)
+        cells = {(models[round(y)], models[round(x)]) for x, y in marks}
+        assert cells == pairs[region]
+        assert len(marks) == len(cells)
+        right, above = marks[:, 0] % 1, -marks[:, 1] % 1
+        assert ((right > 0.2) & (right < 0.5) & (above > 0.2) & (above < 0.5)).all()
+    plain = unique_matrices(table.drop(columns="p_null_fwe"), ("V1", "FFA"), models)
+    assert not plain.axes[0].patches
+
+
 def test_many_models_have_matrices_without_written_values() -> None:
     models = [f"a-model-with-a-very-long-name-{i}" for i in range(12)]
     table = pd.DataFrame(permutations(models, 2), columns=["control", "target"])

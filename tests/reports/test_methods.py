@@ -40,7 +40,8 @@ def test_the_default_analysis_is_described(paper: Analysis) -> None:
         "The dissimilarity of two volumes was 1 less the Pearson correlation of a layer's",
         "Kim and Park, 2011; Portugal et al., 1994",
         "1000 draws for ols, 200 draws for nnls and 1000 draws for ridge",
-        "Nichols and Holmes, 2002",
+        "Nichols and Holmes, 2002", "compares each score less the mean of its draws",
+        "the correlation is that of the layer's own dissimilarities, with its sign",
     ):  # fmt: skip
         assert part in text, part
     assert "{" not in text
@@ -119,6 +120,31 @@ def test_what_is_asked_for_besides_is_described(paper: Analysis) -> None:
     assert "Spheres" not in plain
     assert "tau-a" not in plain
     assert "pooled" not in plain
+
+
+def test_the_control_of_robust_is_described_where_it_is_fitted(paper: Analysis) -> None:
+    content = paper.model_dump(mode="json") | {"models": ["resnet18-imagenet", "mae-base"]}
+    text = methods_text(Analysis.model_validate(content), {})
+    for part in (
+        "in the mode replicate by ordinary least squares and non-negative least squares and in "
+        "the mode robust by ordinary least squares",
+        "without noise and with noise much larger than the features",
+        "after Freedman and Lane, 1983", "(1000 draws; ",
+        "corrected over the ordered pairs of models",
+        "it does not prove that the target has features",
+    ):  # fmt: skip
+        assert part in text, part
+    untested = methods_text(
+        Analysis.model_validate(content | {"statistics": {"null_draws": {"unique": 0}}}), {}
+    )
+    assert "without noise and with noise much larger than the features" in untested
+    assert "Freedman" not in untested
+    nnls = methods_text(Analysis.model_validate(content | {"fits": ["nnls"]}), {})
+    assert "in the mode replicate by non-negative least squares." in nnls
+    assert "Freedman" not in nnls
+    ridge = methods_text(Analysis.model_validate(content | {"fits": ["ridge"]}), {})
+    assert "a control and a target" not in ridge
+    assert "product measure" in ridge
 
 
 def test_bars_and_another_rate_are_told(paper: Analysis) -> None:

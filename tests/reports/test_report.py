@@ -308,8 +308,14 @@ def test_what_models_explain_beyond_each_other_is_a_matrix_and_a_table(lean, fac
     assert "The same as numbers, mode robust, fit ols" in page.text
     for caption in ("Each model's part of the R² of all", "Components of all models' layers"):
         assert caption in page.text
+    assert "No cell is marked: the table has no p_null_fwe." in page.text
     path = ours.tree.path("group_stats", task="movie", desc="unique")
     table = pd.read_csv(path, sep="\t", keep_default_na=False)
+    table.assign(p_null_fwe=0.01).to_csv(path, sep="\t", index=False)
+    marked = check(group_report(ours.tree, ours.analysis, facts)).text
+    assert marked.count("A dot marks p_null_fwe under .05") == 1  # not in replicate
+    assert "corrected over all pairs of models and all regions of a set" in marked
+    assert "does not prove that the target has features that the control lacks" in marked
     table.head(0).to_csv(path, sep="\t", index=False)
     assert "only one model" in check(group_report(ours.tree, ours.analysis, facts)).text
 

@@ -8,10 +8,10 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, PathPatch, Rectangle
-from matplotlib.path import Path
+from matplotlib.patches import Patch, Rectangle
 
 from bidsapp.arrays import Bools, Floats
+from bidsapp.reports.figures.dots import draw_dots
 from bidsapp.reports.style import INK, PALE, STYLE, WIDTH_IN, Look, new_figure
 from bidsapp.settings import ErrorBars
 
@@ -110,23 +110,12 @@ def _draw_bars(
             for centre, cloud in zip(x, clouds, strict=True)
         ]
         size = min(3.3, (400 * width / len(regions)) ** 0.5)
-        _draw_dots(axis, np.concatenate([*across, []]), np.concatenate([*clouds, []]), size)
+        x_dots, y_dots = (np.concatenate([*parts, []]) for parts in (across, clouds))
+        draw_dots(axis, x_dots, y_dots, size, fill="white", rim=INK)
         if "p_null_fwe" in its:
             highest = [cloud.max(initial=-np.inf) for cloud in clouds]
             top = np.maximum(height + spread, highest)
             _draw_stars(axis, x, top, its["p_null_fwe"].to_numpy(float) < 0.05)
-
-
-def _draw_dots(axis: Axes, x: Floats, y: Floats, size: float) -> None:
-    """Draw white dots with a dark rim as one path: thousands of elements make a page slow."""
-    # A line without length, its ends round, is a dot.
-    places = np.column_stack([x, y]).repeat(2, axis=0)
-    path = Path(places, np.tile([Path.MOVETO, Path.LINETO], len(x)))
-    path.should_simplify = False
-    for width, colour in ((size + 1, INK), (size, "white")):
-        dots = PathPatch(path, edgecolor=colour, linewidth=width, capstyle="round", zorder=3)
-        dots.set_label("_dots")
-        axis.add_patch(dots)
 
 
 def _draw_stars(axis: Axes, x: Floats, top: Floats, marked: Bools) -> None:

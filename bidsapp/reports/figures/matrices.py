@@ -10,28 +10,36 @@ from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 
 from bidsapp.arrays import Floats
+from bidsapp.reports.figures.dots import draw_dots
 from bidsapp.reports.style import INK, PALE, STYLE, WIDTH_IN, new_figure
 
 _WRITTEN = 6  # models up to which each cell has its value written in it
 _NAMED = 26  # letters of a model's name that stand beside a matrix
+_BESIDE_IN = 2.8  # of the figure's width, that names, colour bar and gaps take
+_CORNER = 0.27  # of a cell, from its middle to the mark in its upper right corner
+_DOT = (1.2, 2.6)  # least and largest diameter of a mark, in points
+_ALPHA = 0.05
 
 
 @rc_context(STYLE)
 def unique_matrices(table: pd.DataFrame, regions: Sequence[str], models: Sequence[str]) -> Figure:
     """Draw one matrix per region: rows are controls, columns are targets.
 
-    Colours are symmetric about zero and the same for all regions.
+    Colours are symmetric about zero and the same for all regions. A dot in a cell's corner marks
+    what is under .05.
 
     Parameters
     ----------
     table
-        Rows of one mode and fit with the columns ``roi``, ``control``, ``target`` and ``r_mean``.
+        Rows of one mode and fit with the columns ``roi``, ``control``, ``target`` and ``r_mean``,
+        and, if cells are to be marked, ``p_null_fwe``.
     regions, models
         What is drawn, in this order; what the table lacks stays grey.
     """
     columns = min(4 if len(models) <= _WRITTEN else 6, max(len(regions), 1))
     rows = -(-max(len(regions), 1) // columns)
-    figure = new_figure(WIDTH_IN, 0.4 + ((WIDTH_IN - 2.8) / columns + 0.35) * rows)
+    side_in = (WIDTH_IN - _BESIDE_IN) / columns  # of a matrix, nearly
+    figure = new_figure(WIDTH_IN, 0.4 + (side_in + 0.35) * rows)
     axes = figure.subplots(rows, columns, squeeze=False)
     grids = {region: matrix_of(table, region, models) for region in regions}
     top = _largest(list(grids.values()))
@@ -44,6 +52,11 @@ def unique_matrices(table: pd.DataFrame, regions: Sequence[str], models: Sequenc
         _name_models(axis, models, beside=place % columns == 0)
         if len(models) <= _WRITTEN:
             _write_values(axis, grids[region], top)
+        if "p_null_fwe" in table:
+            low = matrix_of(table, region, models, "p_null_fwe") < _ALPHA
+            y, x = np.nonzero(low)
+            size = float(np.clip(0.2 * side_in * 72 / len(models), *_DOT))
+            draw_dots(axis, x + _CORNER, y - _CORNER, size, fill=INK, rim="white")
     for axis in axes.ravel()[len(regions) :]:
         axis.set_visible(False)
     figure.supxlabel("target (asked what it adds)", fontsize=8)
@@ -60,10 +73,12 @@ def unique_matrices(table: pd.DataFrame, regions: Sequence[str], models: Sequenc
     return figure
 
 
-def matrix_of(table: pd.DataFrame, region: str, models: Sequence[str]) -> Floats:
+def matrix_of(
+    table: pd.DataFrame, region: str, models: Sequence[str], values: str = "r_mean"
+) -> Floats:
     """Return one region's matrix, controls by targets, (n, n); NaN where there is no value."""
     its = table[table["roi"] == region].drop_duplicates(["control", "target"])
-    grid = its.pivot_table(index="control", columns="target", values="r_mean")
+    grid = its.pivot_table(index="control", columns="target", values=values)
     return grid.reindex(index=list(models), columns=list(models)).to_numpy(float)
 
 

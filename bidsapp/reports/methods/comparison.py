@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from bidsapp.analysis.spec import Analysis, Comparator, Fit
+from bidsapp.analysis.spec import Analysis, Comparator, Fit, Mode
 from bidsapp.reports.methods.wording import called, cite, ordinal, words
 
 _COMPARATORS: dict[Comparator, str] = {
@@ -18,7 +18,8 @@ _COMPARATORS: dict[Comparator, str] = {
 _FITS: dict[Fit, str] = {
     "ols": "ordinary least squares",
     "nnls": "non-negative least squares by block principal pivoting ({nnls}; {exchange})",
-    "ridge": "ridge regression whose penalty was chosen by leaving out each training run in turn",
+    "ridge": "ridge regression whose penalty was chosen by the explained variance in training "
+    "runs left out in turn",
 }
 
 
@@ -71,7 +72,8 @@ def _robust(analysis: Analysis) -> str:
         "that regression was regressed out of the brain's dissimilarities, pairs nearer than "
         f"{robust.min_lag_s:g} s, counted around the ends of these volumes too, were left out, the "
         "mean at each lag was subtracted from every dissimilarity matrix, and one fit was made on "
-        "the training runs together."
+        "the training runs together. Of a model of one layer, with nothing to fit but the size, "
+        "the correlation is that of the layer's own dissimilarities, with its sign."
     )
 
 
@@ -79,15 +81,53 @@ def unique(analysis: Analysis) -> str:
     """Say how models are compared with what others leave over; nothing for a single model."""
     if len(analysis.models) < 2:
         return ""
-    return (
+    fits = {mode: _unique_fits(analysis, mode) for mode in analysis.modes}
+    by = [f"in the mode {mode} by {words(its)}" for mode, its in fits.items() if its]
+    split = (
+        "The variance that all models explain together, by ordinary least squares, was shared "
+        f"among them by the product measure ({cite('product_measure')})."
+    )
+    if not by:
+        return split
+    sentences = [
         "For each ordered pair of models, a control and a target, the control's prediction was "
         "taken off the brain's dissimilarities in all runs, and the target, with weights learned "
-        "on the rest in the training runs, was correlated with the rest in the run left out. The "
-        "gain in explained variance is that of the layers of both models, fitted together, less "
-        "that of the control. Controls fitted with ridge or non-negative weights leave a part of "
-        "what they could explain to the target; ordinary least squares do not. The variance that "
-        "all models explain together, by ordinary least squares, was shared among them by the "
-        f"product measure ({cite('product_measure')})."
+        "on the rest in the training runs, was correlated with the rest in the run left out, "
+        f"{words(by)}. The gain in explained variance is that of the layers of both models, "
+        "fitted together, less that of the control.",
+        _controlled(analysis) if fits.get("robust") else "",
+        split,
+    ]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _unique_fits(analysis: Analysis, mode: Mode) -> list[str]:
+    """Name the fits whose controls leave nothing of themselves to the target, or the paper's."""
+    told: tuple[Fit, ...] = ("ols",) if mode == "robust" else ("ols", "nnls")
+    names = {"ols": "ordinary least squares", "nnls": "non-negative least squares"}
+    return [names[fit] for fit in told if fit in analysis.fits]
+
+
+def _controlled(analysis: Analysis) -> str:
+    """Say what a control is in robust, and how it is tested."""
+    columns = (
+        "In the mode robust, where each participant was fitted apart, a control had, beside the "
+        "dissimilarities of each of its layers, those that a brain which follows the layer's "
+        "features is expected to have after the participant's nuisance regression, without noise "
+        "and with noise much larger than the features; what noise alone is expected to have was "
+        "regressed out of all of these as it was of the brain's."
+    )
+    draws = analysis.statistics.null_draws.unique
+    if not draws:
+        return columns
+    return (
+        f"{columns} The mean correlation was tested, one-sided, after {cite('residuals')}: the "
+        "control was fitted to the brain's dissimilarities over all runs, what it left was shifted "
+        "in time as below, the fit was added back, and everything was fitted again "
+        f"({draws} draws; p_null, and p_null_fwe, corrected over the ordered pairs of models and "
+        "the regions of a set). A small p says that the target's dissimilarities add to the "
+        "control's and to what its features predict; it does not prove that the target has "
+        "features that the control lacks."
     )
 
 
@@ -172,11 +212,20 @@ def _null(analysis: Analysis) -> str:
     made = [f"{n} draws for {fit}" for fit, n in draws.items() if n]
     if not made:
         return ""
+    claims = (
+        ", and is the test of whether a model is found, in the mode robust"
+        if "robust" in analysis.modes
+        else ""
+    )
     return (
         "Each mean correlation was compared, one-sided, with those of models shifted in time: "
         "the dissimilarity matrices of all models were shifted circularly, each run by its own "
-        "number of volumes, at least 20 from either end, all fits were repeated, and p_null is the "
-        f"share of scores at least as high, the observed one among them ({words(made)}; "
-        f"{cite('permutation')}); p_null_max takes the highest of all models at each draw "
-        f"({cite('maximum')}). "
+        "number of volumes, at least 20 from either end, the same for all regions, all fits were "
+        "repeated, and p_null is the share of scores at least as high, the observed one among them "
+        f"({words(made)}; {cite('permutation')}). It is not corrected; p_null_max takes the "
+        "highest of all models of a region at each draw. p_null_fwe compares each score less the "
+        "mean of its draws, in their standard deviations, with the highest of all models and "
+        f"regions of one mode, fit and set at each draw ({cite('maximum')}){claims}. q_null is the "
+        "false discovery rate of that standardised score's p among those of the same model in all "
+        "regions and draws. "
     )
