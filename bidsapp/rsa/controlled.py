@@ -71,15 +71,16 @@ def controlled_unique(
     pairs = pairs_of(len(names))
     products = [_Products.of(run) for run in runs()]
     present = np.array([run.present for run in products])
-    known = np.array([run.known for run in products if run.present.any()])
+    n_layers = len(products[0].known)
+    known = np.array([run.known for run in products if run.present.any()]).reshape(-1, n_layers)
     shape = (len(pairs), present.shape[1], len(products))
     unique = _no_scores(shape)
     shifted = np.full((1 + len(shifts), present.shape[1], len(pairs)), np.nan, np.float32)
     groups = same_runs(present)
     used = [
-        Control.of(c, list(models.values()), len(products[0].known))
+        Control.of(c, list(models.values()), n_layers)
         for c, name in enumerate(names)
-        if known[:, models[name]].all() and (controls is None or name in controls)
+        if known[:, models[name]].all() and (controls is None or name in controls) and pairs
     ]
     fits = {control.position: _fits_over_all_runs(products, control, groups) for control in used}
     circles = _circles(runs(), used, fits) if len(shifts) else {}

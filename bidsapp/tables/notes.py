@@ -20,8 +20,10 @@ RIDGE_CONTROL = "not by ridge, whose control leaves a part of itself to the targ
 NNLS_CONTROL = "not by nnls, whose control leaves a part of itself to the target: read ols"
 NO_FEATURES = (
     "the control's RDMs do not have the moments of its units: delete them and run the stimulus "
-    "level again"
+    "level, and then the others, again"
 )
+UNIQUE_NULL_NOT_ASKED = "no p_null: statistics.null_draws.unique is 0"
+UNIQUE_NOT_SHIFTED = "no p_null: models cannot be shifted, the table similarity says why"
 NO_VARIANCE = "constant in all runs"
 NO_COMPONENT = "no such component: too few layers that vary"
 TOO_FEW_PARTICIPANTS = "fewer than 2 participants"

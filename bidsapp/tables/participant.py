@@ -100,12 +100,14 @@ def _similarity(
 
 
 def _most(visible: Mapping[str, Floats], run: str, columns: slice) -> float:
-    """Give the visibility of a model's most visible layer, whatever its sign.
+    """Give the visibility of a model's most visible layer; NaN where none is known.
 
-    NaN where none is known.
+    Of several layers the size counts, since weights learn the sign; a single one keeps its sign.
     """
-    layers = np.abs(visible.get(run, np.empty(0))[columns])
+    layers = visible.get(run, np.empty(0))[columns]
     known = layers[np.isfinite(layers)]
+    if columns.stop - columns.start > 1:
+        known = np.abs(known)
     return float(known.max()) if len(known) else np.nan
 
 

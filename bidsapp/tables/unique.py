@@ -136,9 +136,12 @@ def unique_table(
     of_few = [notes.few(n, scores.too_short) if n or not own else [] for n, own in
               zip(table["n"], said, strict=True)]  # fmt: skip
     undefined = notes.undefined(scores.volumes)
+    no_p = _why_no_p(scores, controlled)
     table["note"] = [
-        notes.joined([*few, *own, *(undefined if n else [])])
-        for n, few, own in zip(table["n"], of_few, said, strict=True)
+        notes.joined(
+            [*few, *own, *(undefined if n else []), *([no_p] if n and no_p and np.isnan(p) else [])]
+        )
+        for n, few, own, p in zip(table["n"], of_few, said, table["p_null"], strict=True)
     ]
     return table[list(describe("unique"))]
 
@@ -182,6 +185,14 @@ def _add_shift_p(table: pd.DataFrame, means: Floats, families: Sequence[str], n_
         of_family = shift_p(means[:, members])
         p[members], p_fwe[members] = of_family.p, of_family.p_fwe
     table["p_null"], table["p_null_fwe"] = p.ravel(), p_fwe.ravel()
+
+
+def _why_no_p(scores: Scores, controlled: JoinedScores | None) -> str | None:
+    """Say why rows with scores have no p among shifted ones; None where no row should have one."""
+    if (scores.mode, scores.fit) != UNIQUE_CONTROLLED or controlled is None:
+        return None
+    asked = len(controlled.means) > 1
+    return notes.UNIQUE_NOT_SHIFTED if asked else notes.UNIQUE_NULL_NOT_ASKED
 
 
 def _counts_and_notes(scores: Scores, regions: Sequence[str]) -> tuple[Ints, list[list[str]]]:

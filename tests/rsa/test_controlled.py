@@ -148,6 +148,19 @@ def test_run_that_a_participant_lacks_is_as_if_it_were_not_there(runs):
     np.testing.assert_array_equal(scores.shifted, plain.shifted)
 
 
+def test_single_model_has_no_pairs(runs):
+    scores = controlled_unique(lambda: runs, {"all": slice(0, P)}, SHIFTS)
+    assert scores.unique.r.shape == (0, 2, 1, 4)
+    assert scores.shifted.shape == (4, 2, 0)
+
+
+def test_participant_without_any_region_has_no_scores(runs):
+    nobody = [replace(run, targets=0 * run.targets) for run in runs]
+    scores = controlled_unique(lambda: nobody, MODELS, SHIFTS)
+    assert np.isnan(scores.unique.r).all()
+    assert np.isnan(scores.shifted).all()
+
+
 def test_copy_of_the_control_adds_nothing_at_any_draw(runs):
     copies = [
         replace(run, columns=np.vstack([run.columns[[0, 1, 0, 1]]] * 2 + [run.columns[8:]]))

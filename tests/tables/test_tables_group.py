@@ -341,6 +341,23 @@ def test_p_of_shifts_is_of_what_models_add_in_robust(study, tables):
     assert others[["p_null", "p_null_fwe"]].isna().all(axis=None)
 
 
+@pytest.mark.parametrize(("draws", "note"), [
+    (0, notes.UNIQUE_NULL_NOT_ASKED), (99, notes.UNIQUE_NOT_SHIFTED),
+])  # fmt: skip
+def test_what_models_add_says_why_it_has_no_p(study, analysis, draws, note):
+    scores = scores_in_robust(study, LAYERS, draws)
+    scores.means[:, 1:] = np.nan
+    given = nulls_of(analysis), replace(scores, means=scores.means[: 1 + draws]), {}
+    tables = group_tables(study, LAYERS, REGIONS, SETS, analysis, *given, seed=1)
+    table = tables["unique"].query("mode == 'robust' and fit == 'ols'").set_index("roi")
+    lacking = ["V1v", "V1d"] if draws else list(REGIONS)
+    assert table.loc[lacking, ["p_null", "p_null_fwe"]].isna().all(axis=None)
+    assert table.loc[lacking, "note"].str.contains(note, regex=False).all()
+    if draws:
+        assert table.loc["FFA", "p_null"].notna().all()
+        assert not table.loc["FFA", "note"].fillna("").str.contains("no p_null").any()
+
+
 def test_planted_model_adds_and_the_other_does_not(tables):
     table = tables["unique"].set_index(["mode", "fit", "roi", "target"])
     for mode in ("replicate", "robust"):

@@ -105,6 +105,16 @@ def test_what_is_hard_to_see_is_noted_in_robust_rows_alone(runs, analysis):
         assert row.note == note
 
 
+def test_single_layer_keeps_the_sign_of_its_visibility(runs, analysis):
+    """In robust its score has its own sign, so that it cannot be found the wrong way round."""
+    visible = {"1": np.array([0.1, -0.4, -0.3])}
+    table = tables_of(runs, analysis, visible=visible)["similarity"]
+    table = table.query("mode == 'robust' and run == '1'").set_index("model")
+    np.testing.assert_allclose(table.loc["good", "visible"], 0.4)
+    np.testing.assert_allclose(table.loc["bad", "visible"], -0.3)
+    assert table.loc["bad", "note"].str.contains("not visible").all()
+
+
 def test_each_mode_scores_its_own_rdms(runs, analysis):
     """Regions change places in the RDMs of robust."""
     swapped = [replace(run, robust_targets=run.targets[::-1]) for run in runs]
