@@ -34,6 +34,8 @@ from bidsapp.tables.scores import layer_columns
 
 COURSES = 3  # time courses of the noise that a participant's regions share
 CHUNK = 5  # studies
+TAIL = 0.002  # that the least p of 500 draws is under
+ALL_NOISES = "all noises"
 NOISES = ("ar.5", "white", "1/f1")
 EFFECTS = (0.1, 0.14, 0.2)
 FIRST = ("shots", "shots-5s", "table-20x30s", "walk-8")
@@ -196,9 +198,10 @@ def summary(tests: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         any, any_low, any_high: share of studies with a p or q < .05 in regions where nothing is
-        planted, and limits of 95%; cells: share of such cells; power, power_low, power_high: share
-        of planted cells, with the limits of as many trials as studies; false_share: mean share
-        of cells of regions where nothing is planted among these and the planted ones, of all < .05.
+        planted, and limits of 95%; cells: share of such cells, and tail: those under `TAIL`; power,
+        power_low, power_high: share of planted cells, with the limits of as many trials as studies;
+        false_share: mean share of cells of regions where nothing is planted among these and the
+        planted ones, of all < .05.
     """
     rows = []
     for (case, models), own in tests.groupby(["case", "models"], sort=False):
@@ -206,6 +209,13 @@ def summary(tests: pd.DataFrame) -> pd.DataFrame:
             key = {"case": case, "models": models, "correction": name}
             rows.append({**key, **_counts(own, name), "region_r": own["region_r"].mean()})
     return pd.DataFrame(rows)
+
+
+def with_all_noises(tests: pd.DataFrame) -> pd.DataFrame:
+    """Add a case of the studies of all noises together, of which nothing is planted."""
+    noise = tests[tests["case"].isin(NOISES)]
+    together = noise.assign(seed=noise["case"] + noise["seed"].astype(str), case=ALL_NOISES)
+    return pd.concat([tests, together], ignore_index=True)
 
 
 def _counts(tests: pd.DataFrame, correction: str) -> dict[str, float]:
@@ -216,6 +226,7 @@ def _counts(tests: pd.DataFrame, correction: str) -> dict[str, float]:
     n, n_any = len(wrong), float((wrong > 0).sum())
     counts = {"studies": n, "any": n_any / n, **_limits("any", n_any, n)}
     counts["cells"] = low[at == NOTHING].mean()
+    counts["tail"] = (tests[correction] < TAIL)[at == NOTHING].mean()
     if (at == PLANTED).any():
         power = low[at == PLANTED].mean()
         counts |= {"power": power, **_limits("power", power * n, n)}
@@ -280,7 +291,7 @@ def main() -> None:
             parts.append(part)
             sys.stdout.write(f"{i} of {len(chunks)} chunks: {part['case'].iloc[0]}\n")
             sys.stdout.flush()
-    table = summary(pd.concat(parts))
+    table = summary(with_all_noises(pd.concat(parts)))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, sep="\t", index=False, float_format="%.4f")
     sys.stdout.write(f"{table.round(3).to_string()}\n")

@@ -16,6 +16,7 @@ from bench.calibration_family import (
     corrected,
     study,
     summary,
+    with_all_noises,
 )
 from bench.calibration_study import Setting
 from bidsapp.rsa.null import shift_p
@@ -80,6 +81,13 @@ def test_counts_are_of_studies_and_cells():
     counts = summary(tests).set_index("correction").loc["q_null"]
     assert counts[["any", "cells", "power", "false_share"]].tolist() == [0.5, 0.25, 0.5, 0.25]
     assert counts["any_low"] < 0.5 < counts["any_high"]
+
+
+def test_studies_of_all_noises_are_counted_apart():
+    tests = pd.DataFrame({"case": ["ar.5", "white", "ar.5, effect 0.1"], "seed": 0})
+    together = with_all_noises(tests).iloc[3:]
+    assert together["case"].tolist() == ["all noises"] * 2
+    assert together["seed"].nunique() == 2
 
 
 def test_corrections_of_a_single_region_follow_from_its_own_p():
