@@ -1,8 +1,8 @@
 """What a model's RDM adds to a control that knows its own features, and the test of it.
 
-The test is that of Freedman and Lane (1983): the control is fitted to the region over all runs,
-what it leaves is shifted in time against all columns, the fit is added back, and everything is
-fitted again. With the residual e and a column x, <fit + shifted e, x> = <fit, x> + <e, x shifted
+The test is that of Freedman and Lane (1983): the control is fitted to the region in each run, what
+it leaves is shifted in time against all columns, the fit is added back, and everything is fitted
+again. With the residual e and a column x, <fit + shifted e, x> = <fit, x> + <e, x shifted
 the other way>, and Fourier transforms give the latter for all shifts.
 """
 
@@ -82,7 +82,7 @@ def controlled_unique(
         for c, name in enumerate(names)
         if known[:, models[name]].all() and (controls is None or name in controls) and pairs
     ]
-    fits = {control.position: _fits_over_all_runs(products, control, groups) for control in used}
+    fits = {control.position: _fits_in_runs(products, control) for control in used}
     circles = _circles(runs(), used, fits) if len(shifts) else {}
     draws = np.arange(1, 1 + len(shifts))
     for control, (there, regions) in product(used, groups):
@@ -90,7 +90,7 @@ def controlled_unique(
         r = _score(unique, products, control, at, (there, regions))
         shifted[0][np.ix_(regions, at)] = r.mean(axis=1).T
         if circles:
-            beta = fits[control.position][regions]
+            beta = fits[control.position][there][:, regions]
             moved = [circles[control.position][i][:, regions] for i in there]
             scores = _at_draws(products, control, there, beta, moved, shifts[:, there])
             shifted[np.ix_(draws, regions, at)] = scores
@@ -117,16 +117,11 @@ class _Products:
         return cls(xx / max(n, 1), xy / max(n, 1), run.present, run.known)
 
 
-def _fits_over_all_runs(
-    products: Sequence[_Products], control: Control, groups: Sequence[tuple[Ints, Ints]]
-) -> Floats:
-    """Fit the control to each region over all its runs; (R, own), zeros without a score."""
+def _fits_in_runs(products: Sequence[_Products], control: Control) -> Floats:
+    """Fit the control to each region in each run, (n_runs, R, own)."""
     own = control.own
-    fits = np.zeros((len(products[0].xy), len(own)))
-    for there, regions in groups:
-        xx = np.sum([products[i].xx[np.ix_(own, own)] for i in there], axis=0)
-        xy = np.sum([products[i].xy[np.ix_(regions, own)] for i in there], axis=0)
-        fits[regions], _ = ols(xx, xy)
+    xx = np.array([run.xx[np.ix_(own, own)] for run in products])
+    fits, _ = ols(xx, np.array([run.xy[:, own] for run in products]))
     return fits
 
 
@@ -141,10 +136,10 @@ def _circles(
         Position of the control to one array a run, (m, R, columns), float32.
     """
     circles: dict[int, list[Floats]] = {control.position: [] for control in controls}
-    for run in runs:
+    for i, run in enumerate(runs):
         residuals = {
             control.position: run.targets
-            - fits[control.position].astype(np.float32) @ run.columns[control.own]
+            - fits[control.position][i].astype(np.float32) @ run.columns[control.own]
             for control in controls
         }
         for control, shifted in zip(controls, _shifted(run, residuals, controls), strict=True):
@@ -188,7 +183,7 @@ def _at_draws(
     Parameters
     ----------
     beta
-        Shape (R, own): fits over all runs.
+        Shape (n, R, own): fits in each run.
     circles
         One a run of ``there``, (m, R, columns): see `_circles`.
     shifts
@@ -199,7 +194,7 @@ def _at_draws(
     fitted = beta @ xx[:, own]  # (n, R, columns): the fit's products with them
     # |fit + shifted e|² = |fit|² + |e|² + 2 <fit, shifted e>, and 1 with e where it was.
     unmoved = np.array([circle[0] for circle in circles], np.float64)
-    norm_apart = 1 - 2 * np.einsum("nro,ro->nr", unmoved[..., own], beta)
+    norm_apart = 1 - 2 * np.einsum("nro,nro->nr", unmoved[..., own], beta)
     shape = fitted.shape[1:]
     at_once = max(1, int(_NUMBERS_AT_ONCE / np.prod(shape)))
     parts = []
@@ -209,7 +204,7 @@ def _at_draws(
             [circle[drawn % len(circle)] for circle, drawn in zip(circles, some.T, strict=True)],
             np.float64,
         )  # (n, draws, R, columns)
-        norm = norm_apart[:, None] + 2 * np.einsum("nkro,ro->nkr", moved[..., own], beta)
+        norm = norm_apart[:, None] + 2 * np.einsum("nkro,nro->nkr", moved[..., own], beta)
         moved += fitted[:, None]
         moved /= np.sqrt(np.maximum(norm, NOTHING_LEFT))[..., None]
         r = beyond(xx, moved.reshape(len(there), -1, shape[-1]), control).r

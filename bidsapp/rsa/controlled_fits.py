@@ -1,6 +1,9 @@
 """Fits of a control with its further columns, and of targets to what it leaves, from products.
 
-As in the robust mode: one ordinary least squares on all runs but one, each run counting alike.
+The control is regressed out of each run by itself, the one left out too: how large its columns are
+beside each other differs between runs, and with weights of other runs a slow control would leave a
+part of itself. That tells nothing of the target, whose weights are those of the other runs, by one
+ordinary least squares, each run counting alike.
 """
 
 from collections.abc import Sequence
@@ -71,7 +74,7 @@ class Beyond:
 
 
 def beyond(xx: Floats, xy: Floats, control: Control) -> Beyond:
-    """Fit control and then each target on all runs but one, and score in that one.
+    """Regress the control out of each run, fit each target on all runs but one, score in that one.
 
     Parameters
     ----------
@@ -79,19 +82,20 @@ def beyond(xx: Floats, xy: Floats, control: Control) -> Beyond:
         Shape (n, columns, columns).
     xy
         Shape (n, T, columns), of regions of unit variance.
+    control
+        The control and its targets.
     """
     own, others = control.within()
-    gamma, cut_own = ols(_sum_of_others(xx[:, own, own]), _sum_of_others(xy[..., own]))
-    explained = np.einsum("nto,nto->nt", gamma, 2 * xy[..., own] - gamma @ xx[:, own, own])
+    gamma, cut_own = ols(xx[:, own, own], xy[..., own])
+    explained = np.einsum("nto,nto->nt", gamma, xy[..., own])
     exhausted = 1 - explained <= NOTHING_LEFT
     spread = np.sqrt(np.where(exhausted, 1.0, 1 - explained))
     r, constant, cut = [], [], []
     for target in others:
         inside = xx[:, target, target]
         rest = xy[..., target] - gamma @ xx[:, own, target]
-        training = _sum_of_others(xy[..., target]) - gamma @ _sum_of_others(xx[:, own, target])
-        training *= ~_spanned(xx, own, target)[:, None]
-        delta, cut_target = ols(_sum_of_others(inside), training)
+        rest *= ~_spanned(xx, own, target)[:, None]
+        delta, cut_target = ols(_sum_of_others(inside), _sum_of_others(rest))
         variance = np.einsum("ntp,ntp->nt", delta @ inside, delta)
         flat = variance <= FLAT * np.einsum("ntp,ntp->nt", delta, delta)
         if inside.shape[-1] == 1:  # nothing to fit: see `bidsapp.rsa.folds.score`
@@ -101,19 +105,19 @@ def beyond(xx: Floats, xy: Floats, control: Control) -> Beyond:
         r.append(np.clip(np.where(flat | exhausted, 0.0, score), -1.0, 1.0))
         constant.append(flat & ~exhausted)
         cut.append(cut_own | cut_target)
-    shape = (len(others), *exhausted.shape)
-    return Beyond(np.array(r), np.array(constant), np.broadcast_to(exhausted, shape), np.array(cut))
+    everywhere = np.broadcast_to(exhausted, (len(others), *exhausted.shape))
+    return Beyond(np.array(r), np.array(constant), everywhere, np.array(cut))
 
 
 def _spanned(xx: Floats, own: slice, target: slice) -> Bools:
-    """Tell which layers of a target its control explains wholly in the training runs, (n, p).
+    """Tell which layers of a target its control explains wholly in each run, (n, p).
 
     Their products with what the control leaves are zero but for rounding.
     """
-    inside, across = _sum_of_others(xx[:, own, own]), _sum_of_others(xx[:, target, own])
-    weights, _ = ols(inside, across)
+    across = xx[:, target, own]
+    weights, _ = ols(xx[:, own, own], across)
     explained = np.einsum("npo,npo->np", weights, across)
-    whole = np.diagonal(_sum_of_others(xx[:, target, target]), axis1=1, axis2=2)
+    whole = np.diagonal(xx[:, target, target], axis1=1, axis2=2)
     spanned: Bools = whole - explained <= _SPANNED * whole
     return spanned
 

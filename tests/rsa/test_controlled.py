@@ -12,7 +12,6 @@ from bidsapp.rsa.expected_noise import noise_template, remove_noise_template
 from bidsapp.rsa.gram import run_products
 from bidsapp.rsa.pairs import lagged_pairs
 from bidsapp.rsa.rdm import correlation_distance, euclidean_distance, rdm_with_moments
-from bidsapp.rsa.regression import ols
 from bidsapp.rsa.similarity import similarity
 from bidsapp.rsa.unique import pairs_of, unique
 
@@ -69,37 +68,54 @@ def own_columns(model):
     return np.concatenate([P + layers, 2 * P + layers, 3 * P + layers])
 
 
-def by_the_engine(runs, targets, control, target):
-    """r, (R, runs), and delta R² by fits that know nothing of further columns."""
+def by_hand(runs, targets, control, target):
+    """r of the target with residuals of each run, (R, runs), from the columns themselves."""
+    own, layers = own_columns(control), np.arange(P)[MODELS[target]]
+    x = [run.columns[layers].astype(float) for run in runs]
+    rest = []
+    for run, region in zip(runs, targets, strict=True):
+        columns = run.columns[own].astype(float).T
+        y = (region / region.std(axis=1, keepdims=True)).T
+        rest.append((y - columns @ np.linalg.lstsq(columns, y, rcond=None)[0]).T)
+    r = np.empty((len(targets[0]), len(runs)))
+    for test in range(len(runs)):
+        others = [i for i in range(len(runs)) if i != test]
+        xx = sum(x[i] @ x[i].T / x[i].shape[1] for i in others)
+        xy = sum(rest[i] @ x[i].T / x[i].shape[1] for i in others)
+        weights = np.ones_like(xy) if len(layers) == 1 else np.linalg.solve(xx, xy.T).T
+        r[:, test] = [
+            np.corrcoef(predicted, own)[0, 1]
+            for predicted, own in zip(weights @ x[test], rest[test], strict=True)
+        ]
+    return r
+
+
+def delta_by_the_engine(runs, control, target):
+    """R² of both less R² of the control, (R, runs)."""
     models = {"control": own_columns(control), "target": np.arange(P)[MODELS[target]]}
-    products = products_of(runs, targets)
+    products = products_of(runs, [run.targets for run in runs])
     alone = similarity(products, models, "robust", "ols")
-    found = unique(products, models, "robust", "ols", alone)
-    return found.r[0, :, 0], found.delta_r2[0, :, 0]
+    return unique(products, models, "robust", "ols", alone).delta_r2[0, :, 0]
 
 
 def with_residual_shifted(runs, control, draw):
     """Targets with what the control leaves of them moved along the circle, by explicit columns."""
-    own = own_columns(control)
-    xx = sum(
-        run.columns[own].astype(float) @ run.columns[own].T / run.pairs.n_pairs for run in runs
-    )
-    xy = sum(run.targets.astype(float) @ run.columns[own].T / run.pairs.n_pairs for run in runs)
-    beta, _ = ols(xx, xy)
-    moved = []
+    own, moved = own_columns(control), []
     for run, volumes in zip(runs, draw, strict=True):
-        fit = beta @ run.columns[own]
+        columns, y = run.columns[own].astype(float).T, run.targets.astype(float).T
+        fit = columns @ np.linalg.lstsq(columns, y, rcond=None)[0]
         m = len(run.pairs.kept)
-        rest = [shifted(e, run.pairs, m - volumes) for e in run.targets - fit]
-        moved.append((fit + rest).astype(np.float32))
+        rest = [shifted(e, run.pairs, m - volumes) for e in (y - fit).T]
+        moved.append(fit.T + rest)
     return moved
 
 
-def test_scores_as_they_are_agree_with_the_engine(runs):
+def test_scores_as_they_are_agree_with_explicit_fits(runs):
     scores = controlled_unique(lambda: runs, MODELS, SHIFTS[:0])
     for pair, (c, t) in enumerate(pairs_of(3)):
         names = list(MODELS)
-        r, delta = by_the_engine(runs, [run.targets for run in runs], names[c], names[t])
+        r = by_hand(runs, [run.targets for run in runs], names[c], names[t])
+        delta = delta_by_the_engine(runs, names[c], names[t])
         np.testing.assert_allclose(scores.unique.r[pair, :, 0], r, atol=2e-5)
         np.testing.assert_allclose(scores.unique.delta_r2[pair, :, 0], delta, atol=2e-5)
         np.testing.assert_allclose(scores.shifted[0, :, pair], r.mean(axis=1), atol=2e-5)
@@ -112,7 +128,7 @@ def test_draws_agree_with_shifting_the_residual_and_refitting(runs):
     for pair, (c, t) in enumerate(pairs_of(3)):
         for k, draw in enumerate(SHIFTS):
             targets = with_residual_shifted(runs, names[c], draw)
-            r, _ = by_the_engine(runs, targets, names[c], names[t])
+            r = by_hand(runs, targets, names[c], names[t])
             np.testing.assert_allclose(scores.shifted[1 + k, :, pair], r.mean(axis=1), atol=5e-5)
 
 
