@@ -115,14 +115,15 @@ def _controlled(analysis: Analysis) -> str:
         "dissimilarities of each of its layers, those that a brain which follows the layer's "
         "features is expected to have after the participant's nuisance regression, without noise "
         "and with noise much larger than the features; what noise alone is expected to have was "
-        "regressed out of all of these as it was of the brain's."
+        "regressed out of all of these as it was of the brain's. There the control was regressed "
+        "out of each run by itself."
     )
     draws = analysis.statistics.null_draws.unique
     if not draws:
         return columns
     return (
         f"{columns} The mean correlation was tested, one-sided, after {cite('residuals')}: the "
-        "control was fitted to the brain's dissimilarities over all runs, what it left was shifted "
+        "control was fitted to the brain's dissimilarities of each run, what it left was shifted "
         "in time as below, the fit was added back, and everything was fitted again "
         f"({draws} draws; p_null, and p_null_fwe, corrected over the ordered pairs of models and "
         "the regions of a set). A small p says that the target's dissimilarities add to the "
