@@ -56,7 +56,7 @@ def demo_analysis(size: DemoSize) -> dict[str, Any]:
             }
         ],
         "statistics": {
-            "null_draws": {"ols": 200, "nnls": 50, "ridge": 100},
+            "null_draws": {"ols": 200, "nnls": 50, "ridge": 100, "unique": 200},
         },
     }
 
