@@ -22,6 +22,7 @@ from bidsapp.files import write_text
 
 BIDS_VERSION = "1.11.1"
 RECORD = "logs/analysis.yaml"
+_FORMER_KEYS = (("statistics", "bootstrap_draws"),)  # of earlier releases; they decide nothing now
 
 # Names that BIDS does not know yet; a validator then finds no error in the rest.
 _BIDSIGNORE = ("*_relmat.*", "*_stats.*", "*_statmap.*", "group", "sub-*/figures", "*.html")
@@ -127,8 +128,10 @@ def recorded(root: Path) -> tuple[Analysis, str]:
         raise UsageError(f"{root} holds no results of moviersa: {record} does not exist")
     try:
         content = yaml.safe_load(record.read_text(encoding="utf-8"))
+        for part, key in _FORMER_KEYS:
+            content["analysis"].get(part, {}).pop(key, None)
         return Analysis.model_validate(content["analysis"]), str(content["output_space"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValidationError) as error:
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValidationError) as error:
         raise UsageError(
             f"{record} is not readable by this version: give another output folder"
         ) from error

@@ -21,6 +21,7 @@ from bidsapp.tables.columns import describe
 from bidsapp.tables.components import component_tables
 from bidsapp.tables.group import group_tables, mean_visible
 from bidsapp.tables.participant import participant_tables
+from bidsapp.tables.scores import asks_controlled
 from bidsapp.tables.unique import joined_scores
 
 
@@ -48,7 +49,7 @@ class ParticipantSimilarity(SimpleInterface):
             study.analysis.region_names,
             study.analysis,
             visible,
-            study.controlled(label).unique,
+            study.controlled(label).unique if asks_controlled(study.analysis) else None,
         )
         tree = staged_tree(runtime.cwd)
         for desc, table in tables.items():
@@ -61,7 +62,7 @@ class ParticipantSimilarity(SimpleInterface):
 class _GroupInputSpec(StudyInputSpec):
     nulls = traits.List(File(exists=True), mandatory=True, desc="scores of ShiftNull, one a region")
     controlled = traits.List(
-        File(exists=True), mandatory=True, desc="scores of ControlledNull, one a participant"
+        File(exists=True), desc="scores of ControlledNull, one a participant; none: not wanted"
     )
     tables = traits.List(File(exists=True), mandatory=True, desc="similarity of the participants")
     seed = traits.Int(mandatory=True, desc="of random sign flips")
@@ -83,7 +84,7 @@ class GroupStatistics(SimpleInterface):
             analysis.region_sets,
             analysis,
             [null for path in self.inputs.nulls for null in read_nulls(Path(path))],
-            joined_scores([read_scores(Path(path)) for path in self.inputs.controlled]),
+            joined_scores([read_scores(Path(path)) for path in self.inputs.controlled or ()]),
             mean_visible([read_table(Path(path)) for path in self.inputs.tables]),
             self.inputs.seed,
         )

@@ -83,7 +83,7 @@ def controlled_unique(
         if known[:, models[name]].all() and (controls is None or name in controls) and pairs
     ]
     fits = {control.position: _fits_in_runs(products, control) for control in used}
-    circles = _circles(runs(), used, fits) if len(shifts) else {}
+    circles = _correlations_at_shifts(runs(), used, fits) if len(shifts) else {}
     draws = np.arange(1, 1 + len(shifts))
     for control, (there, regions) in product(used, groups):
         at = np.array([pairs.index((control.position, target)) for target in control.targets])
@@ -125,7 +125,7 @@ def _fits_in_runs(products: Sequence[_Products], control: Control) -> Floats:
     return fits
 
 
-def _circles(
+def _correlations_at_shifts(
     runs: Iterable[ControlledRun], controls: Sequence[Control], fits: Mapping[int, Floats]
 ) -> dict[int, list[Floats]]:
     """Correlate what each control leaves of the regions with all columns at every shift.
@@ -142,12 +142,14 @@ def _circles(
             - fits[control.position][i].astype(np.float32) @ run.columns[control.own]
             for control in controls
         }
-        for control, shifted in zip(controls, _shifted(run, residuals, controls), strict=True):
+        for control, shifted in zip(
+            controls, _at_every_shift(run, residuals, controls), strict=True
+        ):
             circles[control.position].append(shifted)
     return circles
 
 
-def _shifted(
+def _at_every_shift(
     run: ControlledRun, residuals: Mapping[int, Floats], controls: Sequence[Control]
 ) -> Iterator[Floats]:
     m, n_regions = len(run.pairs.kept), len(run.targets)
@@ -185,7 +187,7 @@ def _at_draws(
     beta
         Shape (n, R, own): fits in each run.
     circles
-        One a run of ``there``, (m, R, columns): see `_circles`.
+        One a run of ``there``, (m, R, columns): see `_correlations_at_shifts`.
     shifts
         Shape (draws, runs of ``there``).
     """

@@ -169,12 +169,12 @@ def _scored(
 ) -> tuple[Floats | None, str | None]:
     """Scores of each model at each draw, and why there are none or what to know of them."""
     draws: int = getattr(analysis.statistics.null_draws, fit)
-    if not draws:
-        return None, notes.NULL_NOT_ASKED
-    circles = _circles(cohorts, mode)
+    circles = _owners_of_runs(cohorts, mode)
     why = _why_none(circles, people)
     if why is not None:
         return None, f"no p_null: {why}"
+    if not draws:
+        return None, notes.NULL_NOT_ASKED
     volumes = {position: smallest[position] for position in circles}
     shifts = draw_shifts(volumes, draws, seed)
     shifts = np.vstack([np.zeros_like(shifts[:1]), shifts])  # the first: models as they are
@@ -188,7 +188,7 @@ def _scored(
     return finite_mean(np.concatenate(scores, axis=-1), -1), note
 
 
-def _circles(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, _Parts]:
+def _owners_of_runs(cohorts: Sequence[ShiftedCohort], mode: Mode) -> dict[int, _Parts]:
     """Give each run in which somebody has the region, also where none of its pairs is used."""
     circles = defaultdict(list)
     for cohort in cohorts:

@@ -19,6 +19,13 @@ UNIQUE_FROM_PRODUCTS: frozenset[tuple[Mode, Fit]] = frozenset(
 """As in the paper, whose text and scripts have these; ridge shrinks a control, which then leaves a
 part of itself to the target."""
 UNIQUE_CONTROLLED: tuple[Mode, Fit] = ("robust", "ols")
+"""A control has columns that depend on the participant: see `bidsapp.rsa.controlled`."""
+
+
+def asks_controlled(analysis: Analysis) -> bool:
+    """Tell whether what models add to each other in robust is wanted, and can be said."""
+    mode, fit = UNIQUE_CONTROLLED
+    return mode in analysis.modes and fit in analysis.fits and len(analysis.models) > 1
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from bidsapp.interfaces.summary import GroupQuality
 from bidsapp.reports.report import group_report
 from bidsapp.rsa.controlled_run import N_CONTROL
 from bidsapp.settings import Settings
+from bidsapp.tables.scores import asks_controlled
 from bidsapp.workflows.bookkeeping import end, facts_of, log, say, withdraw_group
 from bidsapp.workflows.coverage import plain_volumes
 from bidsapp.workflows.engine import run_workflow
@@ -175,7 +176,7 @@ def init_group_wf(settings: Settings, analysis: Analysis) -> engine.Workflow:
         workflow.connect(shifted, "out", null, "products")
         workflow.connect(null, "scores", nulls, f"in{i + 1}")
     workflow.connect(nulls, "out", statistics, "nulls")
-    if "robust" in analysis.modes and "ols" in analysis.fits:
+    if asks_controlled(analysis):
         people = sorted(_counted(brain_rdms))
         controlled = join(len(people), "controlled")
         for i, label in enumerate(people):
@@ -253,12 +254,13 @@ def _quality_files(
 class _Sizes:
     """RDMs of the longest run in GB, as float32, and what steps take that read them run by run.
 
-    ``shifts_gb`` is what a participant's residuals have with all columns, at every shift of all
-    runs.
+    ``residuals_gb`` is what all controls leave of a participant's regions, and ``shifts_gb`` the
+    correlations of that with all columns, at every shift of all runs.
     """
 
     models_gb: float
     brains_gb: float
+    residuals_gb: float
     shifts_gb: float
 
     @property
@@ -274,7 +276,7 @@ class _Sizes:
     @property
     def controlled_gb(self) -> float:
         """Memory of what models add to each other in one participant, and its imports."""
-        return 0.7 + 12 * self.models_gb + 2 * self.shifts_gb
+        return 0.7 + 12 * self.models_gb + 2 * self.shifts_gb + 2 * self.residuals_gb
 
     @property
     def statistics_gb(self) -> float:
@@ -301,7 +303,8 @@ def _sizes(
     n_columns = (len(analysis.models) + N_CONTROL) * n_layers  # of all controls together
     at_a_shift_gb = len(analysis.region_names) * n_columns * 4 / 1e9
     shifts_gb = len(brain_rdms) * longest * at_a_shift_gb
-    return _Sizes(n_layers * column_gb, n_brains * column_gb, shifts_gb)
+    n_residuals = (len(analysis.models) + 3) * len(analysis.region_names)  # and the regions' RDMs
+    return _Sizes(n_layers * column_gb, n_brains * column_gb, n_residuals * column_gb, shifts_gb)
 
 
 def _check(

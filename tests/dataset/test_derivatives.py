@@ -219,6 +219,18 @@ def test_the_folder_describes_itself(
     assert out.participants() == ("01",)
 
 
+def test_keys_that_an_earlier_release_recorded_do_not_matter(
+    tree: Tree, analysis: Analysis
+) -> None:
+    out = OutputTree(tree.root / "out")
+    out.initialise(analysis, "T1w", [])
+    record = out.root / "logs" / "analysis.yaml"
+    content = yaml.safe_load(record.read_text())
+    content["analysis"]["statistics"]["bootstrap_draws"] = 1000
+    record.write_text(yaml.safe_dump(content))
+    check_same_analysis(out.root, analysis, "T1w")
+
+
 def test_one_analysis_and_one_space_a_folder(tree: Tree, analysis: Analysis) -> None:
     out = OutputTree(tree.root / "out")
     check_same_analysis(out.root, analysis, "T1w")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from tiny_study import PARTICIPANTS, RUNS, VOLUMES, TinyStudy
 
@@ -116,3 +117,18 @@ def test_other_coverage_repeats_the_steps_that_rest_on_it_and_no_other(finished,
     assert repeated >= {"patterns_2", "summary", "similarity"}
     assert not repeated & {"localizer", "functional", "atlas", "patterns_1", "patterns_3"}
     assert moviersa(*finished.arguments("group")).status == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"modes": ["replicate"]}, {"fits": ["nnls"]}, {"models": ["pixels"]}],
+    ids=["no robust", "no ols", "one model"],
+)
+def test_what_models_add_in_robust_may_not_be_wanted(succeeded, moviersa, monkeypatch, changes):
+    monkeypatch.setattr("bidsapp.dataset.description.differing_keys", lambda *_: [])
+    succeeded.change_analysis(**changes)
+    assert moviersa(*succeeded.arguments("group")).status == 0
+    (path,) = succeeded.out.glob("group/*_desc-unique_stats.tsv")
+    table = pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)
+    assert table[["p_null", "p_null_fwe"]].isna().all(axis=None)
+    assert not list(succeeded.work.glob("group_wf/unique_*"))
