@@ -9,21 +9,26 @@ passes and how much else does.
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
-from threadpoolctl import threadpool_limits
 
 from bench.calibration_films import MODELS, RunFilm, run_films
 from bench.calibration_noise import draw_brains, nuisance
 from bench.calibration_shares import LEVEL
-from bench.calibration_study import Brain, Setting, run_rdms, setting_seed, shift_seed
+from bench.calibration_study import (
+    Brain,
+    Setting,
+    response,
+    run_rdms,
+    setting_seed,
+    shift_seed,
+)
+from bench.chunks import chunks_of, in_processes
 from bidsapp.analysis.processing import Robust
 from bidsapp.arrays import Floats
 from bidsapp.rsa.inference import finite_mean
@@ -140,10 +145,7 @@ def family_series(
         regions *= (1 - family.shared) ** 0.5
         regions += family.shared**0.5 * courses[:, :, :COURSES] @ weights
         if setting.effect:
-            response = np.nan_to_num(film.layers[layer]) @ mixing
-            response -= response.mean(axis=1, keepdims=True)
-            response *= setting.effect / response.std(axis=(1, 2), keepdims=True)
-            regions[:, :, :n_responding] += response
+            regions[:, :, :n_responding] += response(film.layers[layer], mixing, setting.effect)
         yield series
 
 
@@ -264,9 +266,8 @@ def _rdms(run: str, film: RunFilm, series: Floats, family: Family) -> RunRDMs:
     return replace(rdms, targets=targets, robust_targets=targets)
 
 
-def _studies(case: str, seeds: range) -> pd.DataFrame:
-    with threadpool_limits(1):  # matrices are small: more threads only wait for each other
-        return pd.concat([study(CASES[case], seed) for seed in seeds]).assign(case=case)
+def _study(case: str, seed: int) -> pd.DataFrame:
+    return study(CASES[case], seed)
 
 
 def main() -> None:
@@ -280,18 +281,11 @@ def main() -> None:
     options = parser.parse_args()
     number = {True: options.planted_studies, False: options.studies}
     chunks = [
-        (case, range(start, min(start + CHUNK, n)))
+        chunk
         for case in options.only
-        for n in [number[CASES[case].setting.effect > 0]]
-        for start in range(0, n, CHUNK)
+        for chunk in chunks_of(case, number[CASES[case].setting.effect > 0], CHUNK)
     ]
-    parts = []
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        for i, part in enumerate(pool.map(_studies, *zip(*chunks, strict=True)), 1):
-            parts.append(part)
-            sys.stdout.write(f"{i} of {len(chunks)} chunks: {part['case'].iloc[0]}\n")
-            sys.stdout.flush()
-    table = summary(with_all_noises(pd.concat(parts)))
+    table = summary(with_all_noises(in_processes(_study, chunks, options.jobs)))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.out, sep="\t", index=False, float_format="%.4f")
     sys.stdout.write(f"{table.round(3).to_string()}\n")

@@ -221,14 +221,29 @@ def make_brains(
     drawn = draw_brains(setting.noise, setting.addition, shape, setting.repetition_time, rng)
     for film, series in zip(films, drawn, strict=True):
         if setting.effect:
-            response = np.nan_to_num(film.layers[layer]) @ mixing
-            response -= response.mean(axis=1, keepdims=True)
-            response *= setting.effect / response.std(axis=(1, 2), keepdims=True)
-            series[:, :, : setting.voxels] += response
+            series[:, :, : setting.voxels] += response(film.layers[layer], mixing, setting.effect)
         yield [
             Brain(own[:, : setting.voxels], nuisance(own, setting.repetition_time))
             for own in series
         ]
+
+
+def response(features: Floats, mixing: Floats, effect: float) -> Floats:
+    """Responses of participants' voxels to features, each voxel a mixture of them.
+
+    Parameters
+    ----------
+    features
+        (volumes, units); volumes without a pattern have no response.
+    mixing
+        (participants, units, voxels).
+    effect
+        SD over a participant's volumes and voxels.
+    """
+    mixed = np.nan_to_num(features) @ mixing
+    mixed -= mixed.mean(axis=1, keepdims=True)
+    scaled: Floats = mixed * (effect / mixed.std(axis=(1, 2), keepdims=True))
+    return scaled
 
 
 @cache

@@ -10,16 +10,13 @@ in the brain too, that is power.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter1d
-from threadpoolctl import threadpool_limits
 
 from bench.calibration_films import RunFilm, run_films
 from bench.calibration_shares import LEVEL
@@ -28,9 +25,11 @@ from bench.calibration_study import (
     Setting,
     denoised,
     make_brains,
+    response,
     setting_seed,
     shift_seed,
 )
+from bench.chunks import chunks_of, in_processes
 from bidsapp.analysis.part import Dissimilarity
 from bidsapp.analysis.processing import Robust
 from bidsapp.arrays import Bools, Floats
@@ -139,8 +138,8 @@ def study(case: Case, seed: int) -> pd.DataFrame:
         brains = _with_own(brains, films, case.own_effect, rng)
     models = [features_of(film, case.control, mixing) for film in films]
     prepared = [
-        list(_prepared(film, its, own, setting))
-        for film, its, own in zip(films, models, brains, strict=True)
+        list(_prepared(film, layers, own, setting))
+        for film, layers, own in zip(films, models, brains, strict=True)
     ]
     volumes = {i: len(own[0].pairs.kept) for i, own in enumerate(prepared)}
     shifts = draw_shifts(volumes, setting.draws, shift_seed(setting, seed))
@@ -173,7 +172,7 @@ def _shifted(
             for run in runs
         ]
     models = {name: slice(i, i + 1) for i, name in enumerate(names)}
-    scores = controlled_unique(lambda: runs, models, shifts, controls=("control",)).shifted
+    scores = controlled_unique(lambda: runs, models, shifts, controls=("control",)).at_draws
     at = [pairs_of(len(names)).index((0, t)) for t in range(1, len(names))]
     return scores[:, :, at].astype(np.float64)
 
@@ -209,21 +208,18 @@ def _with_own(
     mixing = rng.standard_normal((len(brains[0]), 40, n_voxels))
     added = []
     for film, own in zip(films, brains, strict=True):
-        response = np.nan_to_num(film.layers[OWN]) @ mixing
-        response -= response.mean(axis=1, keepdims=True)
-        response *= effect / response.std(axis=(1, 2), keepdims=True)
+        responses = response(film.layers[OWN], mixing, effect)
         added.append(
             [
                 Brain(brain.series + more, brain.design)
-                for brain, more in zip(own, response, strict=True)
+                for brain, more in zip(own, responses, strict=True)
             ]
         )
     return added
 
 
-def _studies(name: str, seeds: range) -> pd.DataFrame:
-    with threadpool_limits(1):
-        return pd.concat([study(CASES[name], seed) for seed in seeds]).assign(case=name)
+def _study(case: str, seed: int) -> pd.DataFrame:
+    return study(CASES[case], seed)
 
 
 def main() -> None:
@@ -234,18 +230,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes of one thread each")
     parser.add_argument("--out", type=Path, default=Path("build/calibration_unique.tsv"))
     options = parser.parse_args()
-    chunks = [
-        (name, range(start, min(start + 10, options.studies)))
-        for name in options.only
-        for start in range(0, options.studies, 10)
-    ]
-    parts = []
-    with ProcessPoolExecutor(options.jobs, get_context("spawn")) as pool:
-        for i, part in enumerate(pool.map(_studies, *zip(*chunks, strict=True)), 1):
-            parts.append(part)
-            sys.stdout.write(f"{i} of {len(chunks)} chunks: {part['case'].iloc[0]}\n")
-            sys.stdout.flush()
-    tests = pd.concat(parts)
+    chunks = [chunk for name in options.only for chunk in chunks_of(name, options.studies)]
+    tests = in_processes(_study, chunks, options.jobs)
     for test in ("p_null", "p_null_fwe"):
         tests[test] = (tests[test] < LEVEL).astype(float)
     by = tests.groupby(["case", "columns", "target"], sort=False)

@@ -50,12 +50,12 @@ class ControlledNull(SimpleInterface):
 def write_scores(path: Path, scores: Controlled) -> None:
     """Write the scores of one participant to an ``.npz`` file."""
     with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, shifted=scores.shifted, **asdict(scores.unique))
+        np.savez(file, allow_pickle=False, at_draws=scores.at_draws, **asdict(scores.unique))
 
 
 def read_scores(path: Path) -> Controlled:
     """Read what `write_scores` wrote."""
     with np.load(path, allow_pickle=False) as arrays:
         content = {name: arrays[name] for name in arrays}
-    shifted = content.pop("shifted")
-    return Controlled(Unique(**content), shifted)
+    at_draws = content.pop("at_draws")
+    return Controlled(Unique(**content), at_draws)

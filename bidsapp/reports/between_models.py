@@ -123,6 +123,8 @@ def comparison_blocks(outputs: Outputs, album: Album) -> Iterator[Block]:
     yield Text(
         "Difference of two models' similarity to a region (Fisher z, model_a less model_b): t is "
         "for other participants and other runs of film, p_signflip for other participants alone. "
+        "A model of many layers learns weights, one of a single layer has none to learn in robust: "
+        "mind that where two such models are compared. "
         "Click a heading to sort; choose values above the table to filter."
     )
     caption = f"Models compared in pairs: all {len(table)} rows"

@@ -34,13 +34,13 @@ class Controlled:
     unique
         Scores as they are, of one participant (S = 1); NaN where the control's further columns are
         unknown.
-    shifted
+    at_draws
         Shape (1 + draws, R, pairs), float32: mean r over the runs left out, as it is and at each
         draw.
     """
 
     unique: Unique
-    shifted: Floats
+    at_draws: Floats
 
 
 def controlled_unique(
@@ -75,7 +75,7 @@ def controlled_unique(
     known = np.array([run.known for run in products if run.present.any()]).reshape(-1, n_layers)
     shape = (len(pairs), present.shape[1], len(products))
     unique = _no_scores(shape)
-    shifted = np.full((1 + len(shifts), present.shape[1], len(pairs)), np.nan, np.float32)
+    at_draws = np.full((1 + len(shifts), present.shape[1], len(pairs)), np.nan, np.float32)
     groups = same_runs(present)
     used = [
         Control.of(c, list(models.values()), n_layers)
@@ -88,13 +88,13 @@ def controlled_unique(
     for control, (there, regions) in product(used, groups):
         at = np.array([pairs.index((control.position, target)) for target in control.targets])
         r = _score(unique, products, control, at, (there, regions))
-        shifted[0][np.ix_(regions, at)] = r.mean(axis=1).T
+        at_draws[0][np.ix_(regions, at)] = r.mean(axis=1).T
         if circles:
             beta = fits[control.position][there][:, regions]
             moved = [circles[control.position][i][:, regions] for i in there]
             scores = _at_draws(products, control, there, beta, moved, shifts[:, there])
-            shifted[np.ix_(draws, regions, at)] = scores
-    return Controlled(unique, shifted)
+            at_draws[np.ix_(draws, regions, at)] = scores
+    return Controlled(unique, at_draws)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ and where little (see `bidsapp.rsa.feature_gram`). These depend on the participa
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -106,7 +106,7 @@ def controlled_run(
             control[0, i] = models[i][pairs.index]
             control[1:, i] = followers_columns(gram, removed.basis, pairs, removed.dissimilarity)
     as_targets = standardise([models], pairs, "lag-centred")
-    as_controls = standardise([control.reshape(N_CONTROL * p, -1)], _in_order(pairs), "lag-centred")
+    as_controls = standardise([control.reshape(N_CONTROL * p, -1)], pairs.in_order, "lag-centred")
     if pairs.n_pairs:
         _take_out(as_controls, removed.template)
     columns = np.vstack([as_targets, as_controls])
@@ -120,8 +120,3 @@ def _take_out(columns: Floats, template: Floats) -> None:
     for column, share, variance in zip(columns, shares, left, strict=True):
         column -= share * template
         column *= variance**-0.5 if variance > _NOTHING_LEFT else 0.0
-
-
-def _in_order(pairs: PairSet) -> PairSet:
-    """Give the same pairs for columns that are in their order already."""
-    return replace(pairs, index=np.arange(pairs.n_pairs))

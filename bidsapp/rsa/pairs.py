@@ -1,6 +1,6 @@
 """Which pairs of volumes enter a comparison, and how far apart in time the two volumes are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import ceil
 
@@ -47,6 +47,11 @@ class PairSet:
         place[self.kept] = np.arange(len(self.kept))
         rows, columns = np.triu_indices(self.n_volumes, 1)
         return place[rows[self.index]], place[columns[self.index]]
+
+    @cached_property
+    def in_order(self) -> "PairSet":
+        """The same pairs, for columns that hold these alone, in their order."""
+        return replace(self, index=np.arange(self.n_pairs))
 
     @cached_property
     def square(self) -> Ints:

@@ -6,12 +6,11 @@ follows them, its RDM cannot show it. What is left of them follows from their Gr
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bidsapp.analysis.part import Dissimilarity
-from bidsapp.arrays import Floats, Ints
+from bidsapp.arrays import Floats
 from bidsapp.rsa.columns import standardise
 from bidsapp.rsa.feature_gram import FLOAT32_NOISE, feature_gram, residual_gram
 from bidsapp.rsa.pairs import PairSet
@@ -22,28 +21,6 @@ NOT_VISIBLE = 0.05
 
 BARELY_VISIBLE = 0.15
 """Of a model less visible than this, only large effects can be found."""
-
-
-@dataclass(frozen=True)
-class _Run:
-    """What the layers of a run share; m volumes are used, with k nuisance regressors.
-
-    Attributes
-    ----------
-    pairs
-        Those that are compared.
-    in_order
-        The same pairs, for columns that are already in their order.
-    compared
-        Shape (n_pairs,): where each of ``pairs`` stands in a flattened (m, m) matrix.
-    basis
-        Shape (m, k), float64.
-    """
-
-    pairs: PairSet
-    in_order: PairSet
-    compared: Ints
-    basis: Floats
 
 
 def visibility(
@@ -93,47 +70,37 @@ def visibility(
         raise ValueError(f"{len(pairs.kept)} volumes are kept, but the basis has {len(basis)}")
     if not pairs.n_pairs:
         return np.full(len(rdms), np.nan)
-    run = _run(pairs, basis)
     layers = zip(rdms, dissimilarities, moments, strict=True)
-    return np.array([_visible(*layer, run) for layer in layers])
-
-
-def _run(pairs: PairSet, basis: Floats) -> _Run:
-    m = len(pairs.kept)
-    upper = np.flatnonzero(np.triu(np.ones((m, m)), 1))
-    order = np.searchsorted(pairs.square.flat[upper], pairs.index)
-    return _Run(
-        pairs=pairs,
-        in_order=replace(pairs, index=np.arange(pairs.n_pairs)),
-        compared=upper[order],
-        basis=basis.astype(np.float64, copy=False),
-    )
+    return np.array([_visible(*layer, pairs, basis) for layer in layers])
 
 
 def _visible(
-    rdm: Floats, dissimilarity: Dissimilarity, moments: UnitMoments | None, run: _Run
+    rdm: Floats,
+    dissimilarity: Dissimilarity,
+    moments: UnitMoments | None,
+    pairs: PairSet,
+    basis: Floats,
 ) -> float:
-    gram = feature_gram(rdm, dissimilarity, moments, run.pairs)
+    gram = feature_gram(rdm, dissimilarity, moments, pairs)
     if gram is None:
         return np.nan
-    expected = _expected_distance(gram, run)
+    expected = _expected_distance(gram, pairs, basis)
     if np.isnan(expected[0]):  # then all are, since the regression mixes all volumes
         return np.nan
-    both = np.stack([rdm.take(run.pairs.index), expected])
-    model, brain = standardise([both], run.in_order, "lag-centred")
-    return float(model @ brain) / run.pairs.n_pairs
+    both = np.stack([rdm.take(pairs.index), expected])
+    model, brain = standardise([both], pairs.in_order, "lag-centred")
+    return float(model @ brain) / pairs.n_pairs
 
 
-def _expected_distance(gram: Floats, run: _Run) -> Floats:
+def _expected_distance(gram: Floats, pairs: PairSet, basis: Floats) -> Floats:
     """Correlation distance of the noisy brain, for each pair compared."""
     noise = _variance(gram)
-    denoised = residual_gram(gram, run.basis)
+    denoised = residual_gram(gram, basis)
     variance = np.diag(denoised) + noise
     above_rounding = variance > FLOAT32_NOISE * np.abs(gram).max()
     scale = np.where(above_rounding, variance, np.inf) ** -0.5
-    denoised *= scale[:, None]
-    denoised *= scale
-    distance: Floats = 1.0 - denoised.take(run.compared)
+    first, second = pairs.places
+    distance: Floats = 1.0 - denoised[first, second] * scale[first] * scale[second]
     return distance.astype(np.float32)
 
 

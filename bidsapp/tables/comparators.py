@@ -18,8 +18,8 @@ from bidsapp.rsa.study import RunRDMs, study_products
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
 from bidsapp.tables.group import families_of
+from bidsapp.tables.group_tests import add_tests
 from bidsapp.tables.scores import layer_columns, runs_of
-from bidsapp.tables.tests import add_tests
 
 ALL_LAYERS = "all layers"
 """What the column ``layer`` holds for the prediction of a region's RDM from a whole model."""

@@ -12,11 +12,11 @@ from bidsapp.rsa.ceiling import Ceilings, ceilings
 from bidsapp.rsa.study import StudyProducts
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
+from bidsapp.tables.group_tests import add_tests, rows_of
 from bidsapp.tables.lag import lag_table
 from bidsapp.tables.null import KEYS, RegionNull, null_table
 from bidsapp.tables.scores import Scores, all_scores
 from bidsapp.tables.split import split_table
-from bidsapp.tables.tests import add_tests, rows_of
 from bidsapp.tables.unique import JoinedScores, unique_table
 
 

@@ -15,9 +15,9 @@ from bidsapp.rsa.shifts import ShiftedPart
 from bidsapp.rsa.unique import Unique, joined, pairs_of
 from bidsapp.tables import notes
 from bidsapp.tables.columns import describe
+from bidsapp.tables.group_tests import add_tests, rows_of
 from bidsapp.tables.null import smallest_circles, too_short
 from bidsapp.tables.scores import UNIQUE_CONTROLLED, Scores
-from bidsapp.tables.tests import add_tests, rows_of
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ def joined_scores(participants: Iterable[Controlled]) -> JoinedScores | None:
     scores = list(participants)
     if not scores:
         return None
-    there = np.array([own.shifted[:1] for own in scores])
+    there = np.array([own.at_draws[:1] for own in scores])
     present = np.isfinite(there)
-    total = np.zeros(scores[0].shifted.shape)
+    total = np.zeros(scores[0].at_draws.shape)
     for here, own in zip(present, scores, strict=True):
-        total += np.where(here, own.shifted, 0.0)
+        total += np.where(here, own.at_draws, 0.0)
     count = present.sum(axis=0)
     means = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     means[:, ~np.isfinite(means).all(axis=0)] = np.nan
@@ -89,9 +89,9 @@ def shifts_of(
 def scored_at_draws(scores: Controlled, usable: Bools) -> Controlled:
     """Take away the draws of regions with a score in a run whose models cannot be shifted."""
     scored = np.isfinite(scores.unique.r[:, :, 0]).any(axis=0)  # (R, n_runs)
-    shifted = scores.shifted.copy()
-    shifted[1:, (scored & ~usable).any(axis=1)] = np.nan
-    return replace(scores, shifted=shifted)
+    at_draws = scores.at_draws.copy()
+    at_draws[1:, (scored & ~usable).any(axis=1)] = np.nan
+    return replace(scores, at_draws=at_draws)
 
 
 def unique_table(
@@ -132,16 +132,11 @@ def unique_table(
     table["p_null"] = table["p_null_fwe"] = np.nan
     if (scores.mode, scores.fit) == UNIQUE_CONTROLLED and controlled is not None:
         _add_shift_p(table, controlled.means, families, len(pairs))
-    table["n_runs"], said = _counts_and_notes(scores, regions)
-    of_few = [notes.few(n, scores.too_short) if n or not own else [] for n, own in
-              zip(table["n"], said, strict=True)]  # fmt: skip
-    undefined = notes.undefined(scores.volumes)
+    table["n_runs"], of_rows = _counts_and_notes(scores, scores.unique, regions)
     no_p = _why_no_p(scores, controlled)
     table["note"] = [
-        notes.joined(
-            [*few, *own, *(undefined if n else []), *([no_p] if n and no_p and np.isnan(p) else [])]
-        )
-        for n, few, own, p in zip(table["n"], of_few, said, table["p_null"], strict=True)
+        notes.joined(_group_notes(scores, n, own, no_p if np.isnan(p) else None))
+        for n, own, p in zip(table["n"], of_rows, table["p_null"], strict=True)
     ]
     return table[list(describe("unique"))]
 
@@ -153,7 +148,7 @@ def participant_unique(
     table = _rows(scores, models, regions)
     if scores.unique is None:
         return table.reindex(columns=list(describe("unique", "participant")))
-    table["n_runs"], said = _counts_and_notes(scores, regions)
+    table["n_runs"], of_rows = _counts_and_notes(scores, scores.unique, regions)
     table["r"] = inference.finite_mean(scores.unique.r[:, :, 0], -1).T.ravel()
     table["delta_r2"] = inference.finite_mean(scores.unique.delta_r2[:, :, 0], -1).T.ravel()
     table["note"] = [
@@ -164,7 +159,7 @@ def participant_unique(
                 *own,
             ]
         )
-        for n, own in zip(table["n_runs"], said, strict=True)
+        for n, own in zip(table["n_runs"], of_rows, strict=True)
     ]
     return table[list(describe("unique", "participant"))]
 
@@ -195,17 +190,24 @@ def _why_no_p(scores: Scores, controlled: JoinedScores | None) -> str | None:
     return notes.UNIQUE_NOT_SHIFTED if asked else notes.UNIQUE_NULL_NOT_ASKED
 
 
-def _counts_and_notes(scores: Scores, regions: Sequence[str]) -> tuple[Ints, list[list[str]]]:
+def _group_notes(scores: Scores, n: int, of_row: list[str], no_p: str | None) -> list[str]:
+    """Say what to know of a row of n participants."""
+    if not n and of_row:  # it says why nobody has a score
+        return of_row
+    undefined = notes.undefined(scores.volumes) if n else []
+    return [*notes.few(n, scores.too_short), *of_row, *undefined, *([no_p] if n and no_p else [])]
+
+
+def _counts_and_notes(
+    scores: Scores, unique: Unique, regions: Sequence[str]
+) -> tuple[Ints, list[list[str]]]:
     """Count the scores of each row, and say what to know of them."""
-    unique = scores.unique
-    if unique is None:
-        raise ValueError("there are no scores")
     counts = [
         array.sum(axis=(2, 3)).T.ravel()
         for array in (np.isfinite(unique.r), unique.constant, unique.exhausted)
     ]
     cut = np.tile(unique.cut.any(axis=-1), len(regions))
-    said = [
+    of_rows = [
         notes.beyond(scored, constant, exhausted, own_cut, scores.fit)
         for scored, constant, exhausted, own_cut in zip(*counts, cut, strict=True)
     ]
@@ -213,5 +215,5 @@ def _counts_and_notes(scores: Scores, regions: Sequence[str]) -> tuple[Ints, lis
     n_pairs = len(unique.r)
     for row, (region, _) in enumerate(product(range(len(regions)), range(n_pairs))):
         if has_score[region] and not counts[0][row]:
-            said[row] = [notes.NO_FEATURES]
-    return counts[0], said
+            of_rows[row] = [notes.NO_FEATURES]
+    return counts[0], of_rows

@@ -14,6 +14,6 @@ def test_scores_come_back(tmp_path):
     scores = Controlled(unique, rng.normal(size=(5, 3, 2)).astype(np.float32))
     write_scores(tmp_path / "scores.npz", scores)
     again = read_scores(tmp_path / "scores.npz")
-    np.testing.assert_array_equal(again.shifted, scores.shifted)
+    np.testing.assert_array_equal(again.at_draws, scores.at_draws)
     for name, value in vars(unique).items():
         np.testing.assert_array_equal(getattr(again.unique, name), value)

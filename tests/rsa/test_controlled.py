@@ -118,25 +118,25 @@ def test_scores_as_they_are_agree_with_explicit_fits(runs):
         delta = delta_by_the_engine(runs, names[c], names[t])
         np.testing.assert_allclose(scores.unique.r[pair, :, 0], r, atol=2e-5)
         np.testing.assert_allclose(scores.unique.delta_r2[pair, :, 0], delta, atol=2e-5)
-        np.testing.assert_allclose(scores.shifted[0, :, pair], r.mean(axis=1), atol=2e-5)
+        np.testing.assert_allclose(scores.at_draws[0, :, pair], r.mean(axis=1), atol=2e-5)
 
 
 def test_draws_agree_with_shifting_the_residual_and_refitting(runs):
     scores = controlled_unique(lambda: runs, MODELS, SHIFTS)
     names = list(MODELS)
-    np.testing.assert_allclose(scores.shifted[1], scores.shifted[0], atol=1e-5)  # no shift
+    np.testing.assert_allclose(scores.at_draws[1], scores.at_draws[0], atol=1e-5)  # no shift
     for pair, (c, t) in enumerate(pairs_of(3)):
         for k, draw in enumerate(SHIFTS):
             targets = with_residual_shifted(runs, names[c], draw)
             r = by_hand(runs, targets, names[c], names[t])
-            np.testing.assert_allclose(scores.shifted[1 + k, :, pair], r.mean(axis=1), atol=5e-5)
+            np.testing.assert_allclose(scores.at_draws[1 + k, :, pair], r.mean(axis=1), atol=5e-5)
 
 
 def test_draws_at_once_change_nothing(runs, monkeypatch):
     whole = controlled_unique(lambda: runs, MODELS, SHIFTS)
     monkeypatch.setattr("bidsapp.rsa.controlled._NUMBERS_AT_ONCE", 1)
     apart = controlled_unique(lambda: runs, MODELS, SHIFTS)
-    np.testing.assert_allclose(whole.shifted, apart.shifted, atol=1e-6)
+    np.testing.assert_allclose(whole.at_draws, apart.at_draws, atol=1e-6)
 
 
 def test_region_is_scored_on_the_runs_that_it_has(runs):
@@ -144,11 +144,11 @@ def test_region_is_scored_on_the_runs_that_it_has(runs):
     lacking[1].targets[1] = 0
     scores = controlled_unique(lambda: lacking, MODELS, SHIFTS)
     whole = controlled_unique(lambda: runs, MODELS, SHIFTS)
-    np.testing.assert_array_equal(scores.shifted[:, 0], whole.shifted[:, 0])
+    np.testing.assert_array_equal(scores.at_draws[:, 0], whole.at_draws[:, 0])
     assert np.isnan(scores.unique.r[:, 1, 0, 1]).all()
     three = [runs[0], runs[2], runs[3]]
     alone = controlled_unique(lambda: three, MODELS, SHIFTS[:, [0, 2, 3]])
-    np.testing.assert_allclose(scores.shifted[:, 1], alone.shifted[:, 1], atol=1e-6)
+    np.testing.assert_allclose(scores.at_draws[:, 1], alone.at_draws[:, 1], atol=1e-6)
 
 
 def test_run_that_a_participant_lacks_is_as_if_it_were_not_there(runs):
@@ -161,20 +161,20 @@ def test_run_that_a_participant_lacks_is_as_if_it_were_not_there(runs):
     )
     scores = controlled_unique(lambda: [*runs, empty], MODELS, np.hstack([SHIFTS, SHIFTS[:, :1]]))
     plain = controlled_unique(lambda: runs, MODELS, SHIFTS)
-    np.testing.assert_array_equal(scores.shifted, plain.shifted)
+    np.testing.assert_array_equal(scores.at_draws, plain.at_draws)
 
 
 def test_single_model_has_no_pairs(runs):
     scores = controlled_unique(lambda: runs, {"all": slice(0, P)}, SHIFTS)
     assert scores.unique.r.shape == (0, 2, 1, 4)
-    assert scores.shifted.shape == (4, 2, 0)
+    assert scores.at_draws.shape == (4, 2, 0)
 
 
 def test_participant_without_any_region_has_no_scores(runs):
     nobody = [replace(run, targets=0 * run.targets) for run in runs]
     scores = controlled_unique(lambda: nobody, MODELS, SHIFTS)
     assert np.isnan(scores.unique.r).all()
-    assert np.isnan(scores.shifted).all()
+    assert np.isnan(scores.at_draws).all()
 
 
 def test_copy_of_the_control_adds_nothing_at_any_draw(runs):
@@ -185,7 +185,7 @@ def test_copy_of_the_control_adds_nothing_at_any_draw(runs):
     models = {"two": slice(0, 2), "copy": slice(2, 4)}
     scores = controlled_unique(lambda: copies, models, SHIFTS)
     assert scores.unique.constant.all()
-    assert not scores.shifted.any()
+    assert not scores.at_draws.any()
 
 
 def test_unknown_features_of_a_control_leave_its_rows_empty(runs):
@@ -194,7 +194,7 @@ def test_unknown_features_of_a_control_leave_its_rows_empty(runs):
     missing = np.array([list(MODELS)[control] == "one" for control, _ in pairs_of(3)])
     assert np.isnan(scores.unique.r[missing]).all()
     assert np.isfinite(scores.unique.r[~missing]).all()
-    assert np.isnan(scores.shifted[:, :, missing]).all()
+    assert np.isnan(scores.at_draws[:, :, missing]).all()
 
 
 @pytest.mark.parametrize(("brain", "distance"), [

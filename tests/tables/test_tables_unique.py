@@ -29,9 +29,9 @@ def test_means_are_over_those_who_have_the_region():
     people = [scores(0), scores(1, absent=2), scores(2)]
     together = joined_scores(people)
     assert together.unique.r.shape == (PAIRS, REGIONS, 3, RUNS)
-    all_three = np.mean([own.shifted for own in people], axis=0)
+    all_three = np.mean([own.at_draws for own in people], axis=0)
     np.testing.assert_allclose(together.means[:, :2], all_three[:, :2], atol=1e-6)
-    two = np.mean([people[0].shifted, people[2].shifted], axis=0)
+    two = np.mean([people[0].at_draws, people[2].at_draws], axis=0)
     np.testing.assert_allclose(together.means[:, 2], two[:, 2], atol=1e-6)
     assert joined_scores([]) is None
 
@@ -45,14 +45,14 @@ def test_region_of_nobody_has_no_mean():
 def test_who_cannot_be_shifted_leaves_the_region_without_p():
     """The mean would otherwise be of fewer people than the score that it tests."""
     some = scored_at_draws(scores(1, absent=0), np.array([True, True, False, True]))
-    assert np.isfinite(some.shifted[0, 1:]).all()
-    assert np.isnan(some.shifted[1:]).all()
+    assert np.isfinite(some.at_draws[0, 1:]).all()
+    assert np.isnan(some.at_draws[1:]).all()
     together = joined_scores([scores(0), some])
     assert np.isfinite(together.means[:, 0]).all()  # the other one lacks it
     assert np.isnan(together.means[:, 1:]).all()
     whole = scores(1)
     np.testing.assert_array_equal(
-        scored_at_draws(whole, np.ones(RUNS, bool)).shifted, whole.shifted
+        scored_at_draws(whole, np.ones(RUNS, bool)).at_draws, whole.at_draws
     )
 
 
